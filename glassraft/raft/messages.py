@@ -1,0 +1,96 @@
+"""What servers say to each other: the paper's RPCs as frozen values (Figure 2).
+
+Only data lives here. A message knows its sender and receiver, because `Server` hands back
+messages for several peers at once; ids, clocks and addresses belong to the transport.
+Next: rules.py, the conditions; server.py, who sends these and when.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+EntryKind = Literal["noop", "command"]
+
+
+class LogPosition(NamedTuple):
+    """Where a log ends, or the entry before the new ones. (0, 0) is the empty log's end.
+
+    The term comes first, so positions compare as §5.4.1 compares logs.
+    """
+
+    term: int
+    index: int
+
+
+EMPTY_LOG = LogPosition(term=0, index=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One log entry: a command for the state machine and the term when the leader received it."""
+
+    index: int
+    term: int
+    kind: EntryKind
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestVote:
+    """A candidate asks for a vote (§5.2)."""
+
+    sender: int
+    receiver: int
+    term: int
+    last_log: LogPosition
+
+
+@dataclass(frozen=True, slots=True)
+class RequestVoteReply:
+    """The answer to RequestVote. `why` names the rule that decided."""
+
+    sender: int
+    receiver: int
+    term: int
+    vote_granted: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AppendEntries:
+    """A leader replicates entries, or says that it is alive (§5.3).
+
+    `round` counts this leader's sends to this peer; the reply echoes it, so that a late or
+    doubled reply counts for nothing that it did not see.
+    """
+
+    sender: int
+    receiver: int
+    term: int
+    prev_log: LogPosition
+    entries: tuple[Entry, ...]
+    leader_commit: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppendEntriesReply:
+    """The answer to AppendEntries.
+
+    On success, `match_index` is the last index known to agree with the leader's log. On a
+    refusal, `conflict_term` and `conflict_index` say where to go on (§5.3, end): the term of
+    the entry that conflicts and the first index of that term; or, where the log is too short,
+    term 0 and the index after its last entry.
+    """
+
+    sender: int
+    receiver: int
+    term: int
+    success: bool
+    round: int
+    match_index: int = 0
+    conflict_term: int = 0
+    conflict_index: int = 0
+    why: str = field(default="")
+
+
+Message = RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply
