@@ -6,16 +6,14 @@ Next: rules.py, the conditions; server.py, who sends these and when.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 EntryKind = Literal["noop", "command"]
 
 
-class LogPosition(NamedTuple):
-    """Where a log ends, or the entry before the new ones. (0, 0) is the empty log's end.
-
-    The term comes first, so positions compare as §5.4.1 compares logs.
-    """
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """Where a log ends, or the entry before the new ones. (0, 0) is the empty log's end."""
 
     term: int
     index: int

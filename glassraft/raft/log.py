@@ -1,0 +1,152 @@
+"""A server's log: which term wrote which index, and the newest entries in memory.
+
+The terms of the whole log are kept as runs (term, first index), of which there are as many
+as there were leaders, so any index's term is known without the disk. The entries themselves
+are kept as a bounded tail; older ones come through a reader that is passed in. Nothing is
+written here: `Server.ready` says what the disk must do.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+
+from glassraft.raft.messages import EMPTY_LOG, Entry, LogPosition
+
+TAIL_ENTRIES = 10_000
+TAIL_BYTES = 16 * 1024 * 1024
+
+EntryReader = Callable[[int, int], Sequence[Entry]]
+"""Reads the entries first..last (both included) from the disk, in order."""
+
+
+def _no_older_entries(first: int, last: int) -> Sequence[Entry]:
+    raise LookupError(f"entries {first} to {last} are not in memory, and this log has no reader for older ones")
+
+
+class Log:
+    """Indexes start at 1. `terms` are (term, first index) of each run, in order."""
+
+    def __init__(
+        self,
+        *,
+        terms: Iterable[tuple[int, int]] = (),
+        tail: Iterable[Entry] = (),
+        last_index: int | None = None,
+        read: EntryReader = _no_older_entries,
+        tail_entries: int = TAIL_ENTRIES,
+        tail_bytes: int = TAIL_BYTES,
+    ) -> None:
+        runs = list(terms)
+        self._run_terms = [term for term, _ in runs]
+        self._run_starts = [first for _, first in runs]
+        self._tail = list(tail)
+        self.last_index = last_index if last_index is not None else (self._tail[-1].index if self._tail else 0)
+        self._tail_first = self._tail[0].index if self._tail else self.last_index + 1
+        self._tail_size = sum(len(entry.command) for entry in self._tail)
+        self._read = read
+        self._max_entries = tail_entries
+        self._max_bytes = tail_bytes
+
+    @property
+    def first_index(self) -> int:
+        """The oldest index that the log holds: 1, for nothing is compacted yet (an empty log says 1 too)."""
+        return 1
+
+    @property
+    def last(self) -> LogPosition:
+        """Where the log ends; EMPTY_LOG when it has no entry."""
+        if not self._run_terms:
+            return EMPTY_LOG
+        return LogPosition(self._run_terms[-1], self.last_index)
+
+    @property
+    def terms(self) -> list[tuple[int, int, int]]:
+        """The whole log as runs (first index, last index, term)."""
+        ends = [start - 1 for start in self._run_starts[1:]] + [self.last_index]
+        return list(zip(self._run_starts, ends, self._run_terms, strict=True))
+
+    def term_at(self, index: int) -> int:
+        """The term of the entry at `index`; 0 for index 0 and for an index that the log does not hold."""
+        if not 1 <= index <= self.last_index:
+            return 0
+        return self._run_terms[bisect_right(self._run_starts, index) - 1]
+
+    def position(self, index: int) -> LogPosition:
+        """The entry at `index` as a position; index 0 is the empty log's end."""
+        return LogPosition(self.term_at(index), index)
+
+    def matches(self, position: LogPosition) -> bool:
+        """Whether the log holds an entry of this term at this index (§5.3); the empty log's end always matches."""
+        return position.index == 0 or (
+            position.index <= self.last_index and self.term_at(position.index) == position.term
+        )
+
+    def first_of_run(self, index: int) -> int:
+        """The first index of the term that the entry at `index` is of."""
+        return self._run_starts[bisect_right(self._run_starts, index) - 1]
+
+    def last_index_of_term(self, term: int) -> int:
+        """The last index that holds an entry of `term`; 0 when there is none."""
+        for number in range(len(self._run_terms) - 1, -1, -1):
+            if self._run_terms[number] == term:
+                later = number + 1
+                return self._run_starts[later] - 1 if later < len(self._run_starts) else self.last_index
+            if self._run_terms[number] < term:
+                break
+        return 0
+
+    def append(self, entry: Entry) -> None:
+        """Put `entry` at the end. Its index must be the next one."""
+        if entry.index != self.last_index + 1:
+            raise ValueError(f"entry {entry.index} cannot follow entry {self.last_index}")
+        if not self._run_terms or self._run_terms[-1] != entry.term:
+            self._run_terms.append(entry.term)
+            self._run_starts.append(entry.index)
+        self._tail.append(entry)
+        self._tail_size += len(entry.command)
+        self.last_index = entry.index
+
+    def truncate(self, first: int) -> None:
+        """Remove the entry at `first` and all that follow it (§5.3)."""
+        while self._run_starts and self._run_starts[-1] >= first:
+            self._run_starts.pop()
+            self._run_terms.pop()
+        keep = max(0, first - self._tail_first)
+        for entry in self._tail[keep:]:
+            self._tail_size -= len(entry.command)
+        del self._tail[keep:]
+        self.last_index = first - 1
+        self._tail_first = min(self._tail_first, first)
+
+    def slice(self, first: int, *, max_entries: int, max_bytes: int) -> tuple[Entry, ...]:
+        """Entries from `first` on, within both bounds, but at least one where there is one."""
+        last = min(self.last_index, first + max_entries - 1)
+        if first > last:
+            return ()
+        if first >= self._tail_first:
+            start = first - self._tail_first
+            entries: Sequence[Entry] = self._tail[start : start + last - first + 1]
+        else:
+            entries = self._read(first, min(last, self._tail_first - 1))
+        size = 0
+        for count, entry in enumerate(entries):
+            size += len(entry.command)
+            if size > max_bytes and count:
+                return tuple(entries[:count])
+        return tuple(entries)
+
+    def release(self, durable_index: int) -> None:
+        """Drop from memory what is on disk and over the tail's bounds.
+
+        Works in strides of a quarter of the tail, so that it costs nothing an entry.
+        """
+        if len(self._tail) <= self._max_entries * 5 // 4 and self._tail_size <= self._max_bytes * 5 // 4:
+            return
+        drop = 0
+        entries, size = len(self._tail), self._tail_size
+        while (entries > self._max_entries or size > self._max_bytes) and self._tail_first + drop <= durable_index:
+            size -= len(self._tail[drop].command)
+            entries -= 1
+            drop += 1
+        del self._tail[:drop]
+        self._tail_first += drop
+        self._tail_size = size

@@ -1,0 +1,164 @@
+"""Log replication (§5.3), and which entries a leader may call committed (§5.4.2)."""
+
+from typing import TYPE_CHECKING
+
+from glassraft.raft.messages import AppendEntries, AppendEntriesReply, Entry
+
+if TYPE_CHECKING:
+    from glassraft.raft.server import Progress, Propose, Server, Undelivered
+
+
+# The leader's side
+
+
+def on_propose(server: "Server", event: "Propose") -> None:
+    """A client's command: append it to the leader's log (§5.3)."""
+    if server.role != "leader":
+        return server.refuse(event.ticket, "not_leader")
+    if server.log.last_index - server.commit_index >= server.settings.uncommitted_entries:
+        return server.refuse(event.ticket, "full")
+    index = server.log.last_index + 1
+    server.append(Entry(index, server.current_term, "command", event.command))
+    server.place(event.ticket, index)
+
+
+def heartbeat(server: "Server") -> None:
+    """Tell every follower that this leader lives, and try again what was lost (§5.2, §5.3)."""
+    server.heartbeat_due = server.now + server.settings.heartbeat_s
+    for progress in server.progress.values():
+        progress.must_send = True
+        progress.waits_for_heartbeat = False
+        if server.now - progress.sent_at >= server.settings.election_shortest_s:
+            progress.round_under_way = None
+
+
+def send_what_is_due(server: "Server") -> None:
+    """One AppendEntries to each follower that lacks entries or is due a heartbeat; one under way at a time."""
+    for peer, progress in server.progress.items():
+        lacks_entries = progress.next_index <= server.log.last_index
+        may_send_entries = progress.round_under_way is None and not progress.waits_for_heartbeat
+        if progress.must_send or (lacks_entries and may_send_entries):
+            _send_append_entries(server, peer, progress, with_entries=lacks_entries and may_send_entries)
+
+
+def _send_append_entries(server: "Server", peer: int, progress: "Progress", with_entries: bool) -> None:
+    entries: tuple[Entry, ...] = ()
+    server.round += 1
+    if with_entries:
+        entries = server.log.slice(
+            progress.next_index,
+            max_entries=server.settings.batch_entries,
+            max_bytes=server.settings.batch_bytes,
+        )
+        progress.round_under_way = server.round
+        progress.sent_at = server.now
+    progress.must_send = False
+    server.send(
+        AppendEntries(
+            sender=server.id,
+            receiver=peer,
+            term=server.current_term,
+            prev_log=server.log.position(progress.next_index - 1),
+            entries=entries,
+            leader_commit=server.commit_index,
+            round=server.round,
+        )
+    )
+
+
+def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None:
+    """A follower agrees up to some index, or says where to go on (§5.3)."""
+    if server.role != "leader" or server.rules.term_is_stale(reply.term, server.current_term):
+        return
+    progress = server.progress[reply.sender]
+    if progress.round_under_way == reply.round:
+        progress.round_under_way = None
+    before = (progress.next_index, progress.match_index)
+    if reply.success:
+        progress.match_index = max(progress.match_index, reply.match_index)
+        progress.next_index = max(progress.next_index, progress.match_index + 1)
+    else:
+        progress.next_index = server.rules.next_index_after_refusal(
+            server.log, reply, progress.next_index, progress.match_index
+        )
+    if (progress.next_index, progress.match_index) != before:
+        server.note("progress", reply.why, peer=reply.sender, next=progress.next_index, match=progress.match_index)
+    for read in server.waiting_reads:
+        if server.rules.reply_confirms_read(reply.round, read.round):
+            read.confirmed_by.add(reply.sender)
+    advance_commit_index(server)
+
+
+def on_undelivered(server: "Server", event: "Undelivered") -> None:
+    """The transport gave up on a round: what it carried goes out again with the next heartbeat."""
+    progress = server.progress.get(event.peer)
+    if progress and progress.round_under_way == event.round:
+        progress.round_under_way = None
+        progress.waits_for_heartbeat = True
+
+
+def advance_commit_index(server: "Server") -> None:
+    """Commit what a majority holds, if it is of this leader's own term (§5.3, §5.4.2)."""
+    match_indexes = {peer: progress.match_index for peer, progress in server.progress.items()}
+    match_indexes[server.id] = server.durable_index
+    index = server.rules.commit_index_by_majority(
+        server.log, match_indexes.values(), server.commit_index, server.current_term
+    )
+    if index > server.commit_index:
+        holders = sorted(id for id, match_index in match_indexes.items() if match_index >= index)
+        server.commit(index, "commit_index_by_majority", holders)
+
+
+# The follower's side
+
+
+def on_append_entries(server: "Server", request: AppendEntries) -> None:
+    """The leader's entries, or its heartbeat (Figure 2: AppendEntries RPC)."""
+    if server.rules.term_is_stale(request.term, server.current_term):
+        return _refuse(server, request, "term_is_stale")
+    server.assertions.one_leader_a_term(server.role == "leader", request.term, request.sender)
+    server.become_follower(request.term, request.sender, "heard_leader_of_its_term")
+    server.restart_election_timer("heard_leader")
+    if not server.rules.log_holds_previous_entry(server.log, request.prev_log):
+        return _refuse(server, request, "log_holds_previous_entry")
+    _take_over(server, request.entries)
+    commit_index = server.rules.follower_commit_index(server.commit_index, request)
+    if commit_index > server.commit_index:
+        server.commit(commit_index, "follower_commit_index")
+    server.send(
+        AppendEntriesReply(
+            sender=server.id,
+            receiver=request.sender,
+            term=server.current_term,
+            success=True,
+            round=request.round,
+            match_index=request.prev_log.index + len(request.entries),
+        )
+    )
+
+
+def _take_over(server: "Server", entries: tuple[Entry, ...]) -> None:
+    """Delete a conflicting entry and all that follow it, then append what is new (§5.3)."""
+    for entry in entries:
+        if server.rules.entry_conflicts(server.log, entry):
+            server.truncate(entry.index, "entry_conflicts")
+            break
+    new = [entry for entry in entries if entry.index > server.log.last_index]
+    if new:
+        server.append(*new)
+
+
+def _refuse(server: "Server", request: AppendEntries, why: str) -> None:
+    conflict = server.rules.conflict(server.log, request.prev_log) if why == "log_holds_previous_entry" else None
+    server.send(
+        AppendEntriesReply(
+            sender=server.id,
+            receiver=request.sender,
+            term=server.current_term,
+            success=False,
+            round=request.round,
+            conflict_term=conflict.term if conflict else 0,
+            conflict_index=conflict.index if conflict else 0,
+            why=why,
+        )
+    )

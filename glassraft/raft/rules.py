@@ -1,0 +1,102 @@
+"""The paper's conditions, one small named function a sentence (Figure 2).
+
+Handlers ask a rule by name and never inline a condition of the paper. A `Rules` object is
+passed to each server, so that a run can have exactly one of them broken.
+"""
+
+from collections.abc import Collection, Iterable
+from random import Random
+
+from glassraft.raft.log import Log
+from glassraft.raft.messages import AppendEntries, AppendEntriesReply, Entry, LogPosition
+
+
+class Rules:
+    """Raft as printed. Override one method to see what it was for."""
+
+    # Terms (§5.1)
+
+    def term_is_stale(self, term: int, current_term: int) -> bool:
+        """A request with an older term number is refused; a reply with one is ignored (§5.1)."""
+        return term < current_term
+
+    def term_is_newer(self, term: int, current_term: int) -> bool:
+        """A server that sees a larger term takes it over and becomes a follower (§5.1)."""
+        return term > current_term
+
+    # Elections (§5.2, §5.4.1)
+
+    def election_timeout_s(self, shortest_s: float, longest_s: float, random: Random) -> float:
+        """Election timeouts are chosen at random from a fixed interval (§5.2)."""
+        return random.uniform(shortest_s, longest_s)
+
+    def next_term(self, current_term: int) -> int:
+        """To begin an election, a follower increments its current term (§5.2)."""
+        return current_term + 1
+
+    def may_grant_vote(self, voted_for: int | None, candidate: int) -> bool:
+        """A server votes for at most one candidate in a term, first come, first served (§5.2)."""
+        return voted_for is None or voted_for == candidate
+
+    def candidate_log_is_up_to_date(self, last: LogPosition, candidate: LogPosition) -> bool:
+        """A voter refuses a candidate whose log is less complete than its own (§5.4.1)."""
+        return (candidate.term, candidate.index) >= (last.term, last.index)
+
+    def is_majority(self, servers: Collection[int], members: Collection[int]) -> bool:
+        """More than half of the members: any two majorities share a server (§5.2)."""
+        return len(set(servers) & set(members)) > len(members) // 2
+
+    def vote_kept_on_stepping_down(self, in_same_term: bool) -> bool:
+        """A vote is for a term: stepping down within it does not clear it (§5.2)."""
+        return in_same_term
+
+    def opens_term_with_empty_entry(self) -> bool:
+        """A leader begins its term by committing an empty entry (§8)."""
+        return True
+
+    # Replication (§5.3, §5.4.2)
+
+    def log_holds_previous_entry(self, log: Log, prev_log: LogPosition) -> bool:
+        """A follower refuses entries when it lacks the one before them (§5.3)."""
+        return log.matches(prev_log)
+
+    def entry_conflicts(self, log: Log, entry: Entry) -> bool:
+        """An existing entry conflicts with a new one of the same index and another term (§5.3)."""
+        return entry.index <= log.last_index and log.term_at(entry.index) != entry.term
+
+    def follower_commit_index(self, commit_index: int, request: AppendEntries) -> int:
+        """A follower commits up to the leader's commit index, but not beyond what was just checked (Figure 2)."""
+        checked = request.prev_log.index + len(request.entries)
+        return max(commit_index, min(request.leader_commit, checked))
+
+    def conflict(self, log: Log, prev_log: LogPosition) -> LogPosition:
+        """A refusal says where to go on: the conflicting term and its first index, or the log's end (§5.3)."""
+        if prev_log.index > log.last_index:
+            return LogPosition(0, log.last_index + 1)
+        return LogPosition(log.term_at(prev_log.index), log.first_of_run(prev_log.index))
+
+    def next_index_after_refusal(self, log: Log, reply: AppendEntriesReply, next_index: int, match_index: int) -> int:
+        """The leader skips all of the conflicting term, or what it shares of it (§5.3); never below what matched."""
+        shared = log.last_index_of_term(reply.conflict_term) if reply.conflict_term else 0
+        go_on_at = min(shared + 1, next_index - 1) if shared else reply.conflict_index
+        return max(match_index + 1, min(next_index, go_on_at))
+
+    def commit_index_by_majority(
+        self, log: Log, match_indexes: Iterable[int], commit_index: int, current_term: int
+    ) -> int:
+        """The highest index on a majority, if its entry is of the leader's own term (§5.3, §5.4.2)."""
+        ordered = sorted(match_indexes, reverse=True)
+        on_majority = ordered[len(ordered) // 2]
+        if on_majority > commit_index and log.term_at(on_majority) == current_term:
+            return on_majority
+        return commit_index
+
+    # Reads (dissertation §6.4)
+
+    def read_may_start(self, log: Log, commit_index: int, current_term: int) -> bool:
+        """A leader knows what is committed only after committing an entry of its own term (§8)."""
+        return log.term_at(commit_index) == current_term
+
+    def reply_confirms_read(self, reply_round: int, read_round: int) -> bool:
+        """Only a reply to a request that went out after the read came in proves leadership (diss. §6.4)."""
+        return reply_round > read_round

@@ -1,0 +1,477 @@
+"""The state of one server (Figure 2), what may happen to it, and what it wants done.
+
+`Server` is a state machine without I/O. It is given events and hands back what to do:
+
+    server.step(event, now)     a message arrived | the time has come | a client proposes | the disk holds up to N
+    ready = server.ready()      what must happen next, for everything stepped since the last call
+
+Only state, role changes and the dispatch live here; what a message means is in election.py
+(§5.2, §5.4.1), replication.py (§5.3, §5.4.2) and reads.py (diss. §6.4); the paper's
+conditions are in rules.py. `now` is monotonic seconds, from outside; so is all randomness.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Literal, NamedTuple
+
+from glassraft.raft import election, reads, replication
+from glassraft.raft.assertions import Assertions
+from glassraft.raft.log import Log
+from glassraft.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    LogPosition,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+)
+from glassraft.raft.rules import Rules
+
+Role = Literal["follower", "candidate", "leader"]
+
+APPLY_BATCH_ENTRIES = 1_000  # so that a server far behind applies in steps, and answers in between
+APPLY_BATCH_BYTES = 4 * 1024 * 1024
+
+
+class HardState(NamedTuple):
+    """What must be on disk before anything that depends on it is said: Figure 2's persistent state, less the log."""
+
+    term: int = 0
+    voted_for: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may tune. Times in seconds, sizes in bytes of commands."""
+
+    heartbeat_s: float = 0.1
+    election_shortest_s: float = 0.6
+    election_longest_s: float = 1.2
+    batch_entries: int = 512
+    batch_bytes: int = 1024 * 1024
+    uncommitted_entries: int = 10_000
+    """A leader that cannot commit refuses proposals once so many wait."""
+
+
+# What can happen to a server, besides a Message.
+
+
+@dataclass(frozen=True, slots=True)
+class TimeIs:
+    """The clock has moved: timers that are due go off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """A client's command for the log. The ticket comes back in Ready.placed or Ready.refused."""
+
+    ticket: Any
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A linearizable read is asked for. The ticket comes back in Ready.reads or Ready.refused."""
+
+    ticket: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Persisted:
+    """The disk holds this hard state, and the log up to this position."""
+
+    hard_state: HardState
+    last_log: LogPosition
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """The transport could not deliver the AppendEntries of this round to this peer."""
+
+    peer: int
+    round: int
+
+
+Event = Message | TimeIs | Propose | Read | Persisted | Undelivered
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something happened, and the rule that decided: the raw material of the structured log."""
+
+    event: str
+    why: str
+    fields: dict[str, Any]
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A proposal has its place in the leader's log. It is committed only if this entry is."""
+
+    ticket: Any
+    index: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A proposal or read that this server cannot serve: `why` is "not_leader" or "full"."""
+
+    ticket: Any
+    why: str
+
+
+@dataclass(slots=True)
+class Ready:
+    """What must happen next, in this order.
+
+    1. `messages_now` may be sent at once: a leader's AppendEntries, and only when there is no
+       new hard state (diss. §10.2.1: a leader writes its disk while its followers write theirs).
+    2. `hard_state`, `truncate_from` and `entries` become durable, together.
+    3. `messages_after` may be sent: each depends on 2.
+    4. `committed` entries are applied, in order; then `reads` may be answered.
+    """
+
+    messages_now: list[Message] = field(default_factory=list)
+    hard_state: HardState | None = None
+    truncate_from: int | None = None
+    entries: tuple[Entry, ...] = ()
+    messages_after: list[Message] = field(default_factory=list)
+    committed: tuple[Entry, ...] = ()
+    placed: list[Placed] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    reads: list[Any] = field(default_factory=list)
+
+    @property
+    def must_persist(self) -> bool:
+        """Whether the disk has anything to do."""
+        return self.hard_state is not None or self.truncate_from is not None or bool(self.entries)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do at all."""
+        return not (
+            self.must_persist
+            or self.messages_now
+            or self.messages_after
+            or self.committed
+            or self.placed
+            or self.refused
+            or self.reads
+        )
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a leader knows of one follower's log (Figure 2: nextIndex and matchIndex)."""
+
+    next_index: int
+    match_index: int = 0
+    round_under_way: int | None = None
+    """The round of the AppendEntries that waits for its answer; at most one at a time."""
+    sent_at: float = 0.0
+    must_send: bool = True
+    """A heartbeat is due, or a read needs one."""
+    waits_for_heartbeat: bool = False
+    """The last one could not be delivered: try again with the next heartbeat, not at once."""
+
+
+NEVER_STARTED = HardState()
+DEFAULT_SETTINGS = Settings()
+
+
+def _no_opening(now: float) -> str:
+    return ""
+
+
+class Server:
+    """One member of a cluster.
+
+    `members` are all members' ids, its own among them. `applied` is the index up to which the
+    state machine has applied: commit starts there. `opening(now)` makes the command of the
+    empty entry that begins a leader's term.
+    """
+
+    def __init__(
+        self,
+        id: int,
+        members: Iterable[int],
+        *,
+        random: Random,
+        now: float = 0.0,
+        hard_state: HardState = NEVER_STARTED,
+        log: Log | None = None,
+        applied: int = 0,
+        settings: Settings = DEFAULT_SETTINGS,
+        rules: Rules | None = None,
+        assertions: Assertions | None = None,
+        opening: Callable[[float], str] = _no_opening,
+    ) -> None:
+        self.id = id
+        self.members = tuple(sorted(members))
+        self.peers = tuple(member for member in self.members if member != id)
+        self.settings = settings
+        self.rules = rules or Rules()
+        self.assertions = assertions or Assertions()
+        self.random = random
+        self.opening = opening
+        self.now = now
+
+        # Persistent state on all servers (Figure 2).
+        self.current_term = hard_state.term
+        self.voted_for = hard_state.voted_for
+        self.log = log or Log()
+
+        # Volatile state on all servers.
+        self.commit_index = applied
+        self.last_applied = applied
+        self.role: Role = "follower"
+        self.leader_id: int | None = None
+
+        # Volatile state on candidates and leaders.
+        self.votes: dict[int, bool] = {}
+        self.progress: dict[int, Progress] = {}
+        self.round = 0
+        self.heartbeat_due = 0.0
+        self.waiting_reads: list[reads.WaitingRead] = []
+
+        # What the disk has, and what waits for the next ready().
+        self.durable_state = hard_state
+        self.durable_index = self.log.last_index
+        self._unsaved_from: int | None = None
+        self._truncate_from: int | None = None
+        self._outbox: list[Message] = []
+        self._ready = Ready()
+        self._notes: list[Note] = []
+
+        self.election_timeout_s = 0.0
+        self.election_deadline = 0.0
+        self._timer_noted_at = float("-inf")
+        self.start_election_timer("started")
+
+    # Events in
+
+    def step(self, event: Event, now: float) -> None:
+        """Take in one event. `now` (monotonic seconds) never goes back."""
+        self.now = max(self.now, now)
+        HANDLERS[type(event)](self, event)
+
+    @property
+    def next_deadline(self) -> float:
+        """When TimeIs must be stepped at the latest (monotonic seconds)."""
+        return self.heartbeat_due if self.role == "leader" else self.election_deadline
+
+    # What to do, out
+
+    def ready(self) -> Ready:
+        """Hand over what must happen next; each thing is handed over once."""
+        if self.role == "leader":
+            replication.send_what_is_due(self)
+        committed = self._take_committed()
+        reads.release_confirmed(self)
+        ready, self._ready = self._ready, Ready()
+        ready.committed = committed
+        hard_state = HardState(self.current_term, self.voted_for)
+        if hard_state != self.durable_state:
+            ready.hard_state = hard_state
+        if self._unsaved_from is not None:
+            ready.entries = self.log.slice(self._unsaved_from, max_entries=1 << 62, max_bytes=1 << 62)
+            self._unsaved_from = None
+        ready.truncate_from, self._truncate_from = self._truncate_from, None
+        for message in self._outbox:
+            may_go_now = isinstance(message, AppendEntries) and ready.hard_state is None
+            (ready.messages_now if may_go_now else ready.messages_after).append(message)
+        self._outbox.clear()
+        return ready
+
+    def take_notes(self) -> list[Note]:
+        """What happened since the last call, in order."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    def _take_committed(self) -> tuple[Entry, ...]:
+        """Committed entries not yet handed out; only what this server's own disk has."""
+        last = min(self.commit_index, self.durable_index)
+        if last <= self.last_applied:
+            return ()
+        entries = self.log.slice(
+            self.last_applied + 1,
+            max_entries=min(last - self.last_applied, APPLY_BATCH_ENTRIES),
+            max_bytes=APPLY_BATCH_BYTES,
+        )
+        self.last_applied = entries[-1].index
+        return entries
+
+    # Role changes: the only places that change role, term and vote
+
+    def become_follower(self, term: int, leader_id: int | None, why: str) -> None:
+        """Step down, or follow another: on a newer term, or on hearing the leader of this one (§5.1, §5.2)."""
+        self.assertions.term_never_goes_back(self.current_term, term)
+        was, self.role = self.role, "follower"
+        self._enter_term(term)
+        if self.leader_id != leader_id:
+            self.leader_id = leader_id
+            if leader_id is not None:
+                self.note("leader", why, leader_id=leader_id)
+        if was != "follower":
+            self.votes.clear()
+            self.progress.clear()
+            reads.refuse_all(self)
+            self.note("role", why, role="follower", was=was, leader_id=leader_id)
+            self.start_election_timer(why)
+
+    def become_candidate(self, why: str) -> None:
+        """Begin an election: a new term, a vote for itself, a new timer (§5.2)."""
+        was, self.role = self.role, "candidate"
+        self.leader_id = None
+        self._enter_term(self.rules.next_term(self.current_term))
+        self.votes = {}
+        self.note("role", why, role="candidate", was=was, leader_id=None)
+        self.vote_for(self.id, "votes_for_itself")
+        self.start_election_timer(why)
+
+    def become_leader(self, why: str) -> None:
+        """Lead this term: nextIndex after the last entry, then the term's empty entry (§5.2, §8)."""
+        self.role = "leader"
+        self.leader_id = self.id
+        self.votes = {}
+        self.progress = {peer: Progress(next_index=self.log.last_index + 1) for peer in self.peers}
+        self.heartbeat_due = self.now + self.settings.heartbeat_s
+        self.note("role", why, role="leader", was="candidate", leader_id=self.id)
+        if self.rules.opens_term_with_empty_entry():
+            self.append(Entry(self.log.last_index + 1, self.current_term, "noop", self.opening(self.now)))
+
+    def vote_for(self, candidate: int, why: str) -> None:
+        """Cast this term's vote. It counts, and is told, once it is on disk."""
+        self.assertions.one_vote_a_term(self.voted_for, candidate, self.current_term)
+        self.voted_for = candidate
+        self.note("vote", why, candidate=candidate, granted=True)
+
+    def _enter_term(self, term: int) -> None:
+        in_same_term = term == self.current_term
+        if not self.rules.vote_kept_on_stepping_down(in_same_term):
+            self.voted_for = None
+        if not in_same_term:
+            was, self.current_term = self.current_term, term
+            self.note("term", "entered", was=was)
+
+    # The log
+
+    def append(self, *entries: Entry) -> None:
+        """Put entries at the log's end; the disk gets them with the next ready()."""
+        for entry in entries:
+            self.log.append(entry)
+        first = entries[0].index
+        self._unsaved_from = first if self._unsaved_from is None else min(self._unsaved_from, first)
+        self.note("append", "", entries=entries)
+
+    def truncate(self, first: int, why: str) -> None:
+        """Remove the entry at `first` and all that follow it (§5.3)."""
+        self.assertions.leader_only_appends(self.role == "leader", first)
+        self.assertions.committed_entries_stay(self.commit_index, first)
+        self.note("truncate", why, first=first, last=self.log.last_index)
+        self.log.truncate(first)
+        self.durable_index = min(self.durable_index, first - 1)
+        if self._unsaved_from is not None and self._unsaved_from >= first:
+            self._unsaved_from = None
+        self._truncate_from = first if self._truncate_from is None else min(self._truncate_from, first)
+
+    def commit(self, index: int, why: str, holders: list[int] | None = None) -> None:
+        """Everything up to `index` is committed."""
+        self.assertions.commit_only_rises(self.commit_index, index, self.log.last_index)
+        was, self.commit_index = self.commit_index, index
+        fields: dict[str, Any] = {"index": index, "was": was}
+        if holders is not None:
+            fields["holders"] = holders
+        self.note("commit", why, **fields)
+
+    # Timers, messages, notes
+
+    def start_election_timer(self, why: str) -> None:
+        """Start waiting for a leader, with a newly drawn timeout (§5.2)."""
+        self.election_timeout_s = self.rules.election_timeout_s(
+            self.settings.election_shortest_s, self.settings.election_longest_s, self.random
+        )
+        self._timer_noted_at = self.now
+        self.election_deadline = self.now + self.election_timeout_s
+        self.note("timer", why, kind="election", duration=round(self.election_timeout_s, 4))
+
+    def restart_election_timer(self, why: str) -> None:
+        """The leader was heard, or a vote granted: start waiting anew (§5.2).
+
+        Under load that is thousands of times a second, so within half a heartbeat of the last
+        draw the deadline moves along with the same timeout, and nothing is noted.
+        """
+        if self.now - self._timer_noted_at >= self.settings.heartbeat_s / 2:
+            self.start_election_timer(why)
+        else:
+            self.election_deadline = self.now + self.election_timeout_s
+
+    def send(self, message: Message) -> None:
+        """Hand a message to the next ready()."""
+        self._outbox.append(message)
+
+    def note(self, event: str, why: str, /, **fields: Any) -> None:
+        """Record what happened and the rule that decided."""
+        self._notes.append(Note(event, why, fields, self.current_term))
+
+    def release_read(self, ticket: Any) -> None:
+        """A read may be answered from what is applied now."""
+        self._ready.reads.append(ticket)
+
+    def refuse(self, ticket: Any, why: str) -> None:
+        """A proposal or read cannot be served here."""
+        self._ready.refused.append(Refused(ticket, why))
+
+    def place(self, ticket: Any, index: int) -> None:
+        """A proposal has got its place in the log."""
+        self._ready.placed.append(Placed(ticket, index, self.current_term))
+
+
+def on_time(server: Server, event: TimeIs) -> None:
+    """A timer may be due (§5.2)."""
+    if server.role == "leader":
+        if server.now >= server.heartbeat_due:
+            replication.heartbeat(server)
+    elif server.now >= server.election_deadline:
+        election.campaign(server)
+
+
+def on_persisted(server: Server, event: Persisted) -> None:
+    """The disk caught up: a server's own vote and its own entries count from now on."""
+    server.durable_state = event.hard_state
+    if server.log.matches(event.last_log):
+        server.durable_index = max(server.durable_index, event.last_log.index)
+    server.log.release(server.durable_index)
+    election.count_own_vote(server)
+    if server.role == "leader":
+        replication.advance_commit_index(server)
+
+
+def with_terms(handler: Callable[[Server, Any], None]) -> Callable[[Server, Any], None]:
+    """Before a message means anything: a newer term is taken over, and its sender must be a member (§5.1)."""
+
+    def handle(server: Server, message: Any) -> None:
+        if message.sender not in server.members:
+            return
+        if server.rules.term_is_newer(message.term, server.current_term):
+            server.become_follower(message.term, None, "term_is_newer")
+        handler(server, message)
+
+    return handle
+
+
+HANDLERS: dict[type, Callable[[Server, Any], None]] = {
+    TimeIs: on_time,
+    Propose: replication.on_propose,
+    Read: reads.on_read,
+    Persisted: on_persisted,
+    Undelivered: replication.on_undelivered,
+    RequestVote: with_terms(election.on_request_vote),
+    RequestVoteReply: with_terms(election.on_request_vote_reply),
+    AppendEntries: with_terms(replication.on_append_entries),
+    AppendEntriesReply: with_terms(replication.on_append_entries_reply),
+}
