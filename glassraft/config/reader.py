@@ -39,6 +39,9 @@ HEARTBEATS_A_TIMEOUT = 3
 BATCH_SHARE = 2
 """A batch of entries grows when it is written as JSON within XML, so a body must hold it this often."""
 
+LIKENESS = 0.7
+"""How alike two keys must be (difflib's ratio) for "did you mean": a slip of the fingers, not another word."""
+
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _REQUIRED = object()
 
@@ -123,7 +126,7 @@ class Section:
         With `keep_unknown`, only a key that looks like a misspelling of a known one is refused.
         """
         for key in self._values:
-            close = difflib.get_close_matches(key, self._known, n=1)
+            close = difflib.get_close_matches(key, self._known, n=1, cutoff=LIKENESS)
             if close:
                 self.refuse(f"unknown key {_shown(key)}{self._place()}; did you mean {_shown(close[0])}?")
             if not keep_unknown:
