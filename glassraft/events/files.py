@@ -97,7 +97,7 @@ class EventFile:
         self.size = os.fstat(self._descriptor).st_size
 
     def _cut_torn_end(self) -> LastEvent | None:
-        """Cut off what a kill or a power failure left behind the last whole line; its numbers are returned."""
+        """Cut off what a kill or a power failure left behind the last whole line; return its numbers."""
         descriptor = self._descriptor
         assert descriptor is not None
         end, last = _last_whole_line(self.path)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glassraft.events.reader import Event
+from glassraft.events.types import COMMON
 
 RECENT_ENTRIES = 4096
 """For how many of the last entries of each log the kind and operation are remembered."""
@@ -316,9 +317,7 @@ class Fold:
             del self.messages[next(iter(self.messages))]
 
 
-_NOT_OWN = frozenset(
-    "ts mono clock node seq event term why to from kind id msg_term sent sent_ts".split()
-)
+_NOT_OWN = frozenset({*COMMON, "to", "from", "kind", "id", "msg_term", "sent", "sent_ts"})
 
 
 def _own_fields(event: Event) -> dict[str, Any]:

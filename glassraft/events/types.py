@@ -104,7 +104,7 @@ COMMON: Mapping[str, Field] = {
     "seq": Field("int", "number of the event in the node's life; rises by one, over restarts too"),
     "event": Field("str", "which event this is"),
     "term": Field("int", "the node's current term, after the event"),
-    "why": Field("str", "the name of the rule that decided; for a lost message, what happened", optional=True),
+    "why": Field("str", "the rule that decided, by name; for a lost message, what happened", optional=True),
 }
 
 MESSAGE_FIELDS: Mapping[str, Mapping[str, Field]] = {
