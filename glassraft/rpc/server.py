@@ -1,0 +1,304 @@
+"""The XML-RPC server: a thread a connection, kept alive, answers in the order of the calls.
+
+Sockets, threads and their deadlines live here. The connections' sockets block without a
+timeout, since each timeout costs a second hand-over between threads on every call; instead
+the accepting thread closes what has passed its deadline. Next: methods.py, what a call runs;
+http.py and codec.py, the bytes.
+"""
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from glassraft.errors import BadArgument, ConfigError
+from glassraft.rpc.codec import Malformed, decode_call, encode_fault, encode_reply
+from glassraft.rpc.faults import Fault
+from glassraft.rpc.http import (
+    MAX_BODY_BYTES,
+    ConnectionEnded,
+    HttpError,
+    MessageReader,
+    Stage,
+    response_bytes,
+)
+from glassraft.rpc.methods import Call, Method, MethodTable, as_fault
+
+__all__ = ["Call", "Method", "RpcServer", "ServerLimits"]
+
+_NEVER = float("inf")
+_LOOK_EVERY_S = 0.25
+"""How often deadlines are looked at: so late at most is a stalled connection closed."""
+
+_SLOWEST_BYTES_PER_S = 16 * 1024
+"""A body, or the reading of an answer, may be so slow; a trickle below that is a stall."""
+
+_FAREWELL_S = 2.0
+"""How long a refused client may go on sending before its connection is cut, so that it can read the refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What one server bears. Sizes in bytes, times in seconds."""
+
+    max_body: int = MAX_BODY_BYTES
+    max_connections: int = 256
+    header_timeout_s: float = 10.0
+    idle_timeout_s: float = 600.0
+
+
+OnError = Callable[[str, Exception], None]
+
+
+class RpcServer:
+    """Serves `methods` on one address until stopped.
+
+    `on_error(method, exception)` hears of exceptions that are neither a Fault nor a
+    BadArgument: a bug, with its traceback. It is called on the connection's thread.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        methods: Mapping[str, Method],
+        *,
+        limits: ServerLimits | None = None,
+        name: str = "rpc",
+        on_error: OnError | None = None,
+    ) -> None:
+        """Bind and listen. ConfigError where the address cannot be had. Port 0 takes a free one."""
+        self.name = name
+        self.limits = limits or ServerLimits()
+        self.on_error = on_error or (lambda method, error: None)
+        self.table = MethodTable(methods)
+        self.stopping = False
+        self._listener = _listen(host, port)
+        self.port: int = self._listener.getsockname()[1]
+        self._lock = threading.Lock()
+        self._connections: set[_Connection] = set()
+        self._farewells: list[tuple[float, socket.socket]] = []
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._acceptor = threading.Thread(target=self._accept_and_watch, name=f"{name}-accept", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve. Calls that came in since binding wait in the listener's queue."""
+        self._acceptor.start()
+
+    def stop(self, grace_s: float = 2.0) -> None:
+        """Take no more calls, let those under way be answered for `grace_s` seconds, then end every thread."""
+        self.stopping = True
+        self._wake_writer.send(b"!")
+        if self._acceptor.is_alive():
+            self._acceptor.join()
+        self._listener.close()
+        deadline = time.monotonic() + grace_s
+        connections = self._snapshot()
+        for connection in connections:
+            connection.end_when_idle()
+        for connection in connections:
+            connection.thread.join(max(0.0, deadline - time.monotonic()))
+            connection.cut()
+        for connection in connections:
+            connection.thread.join(1.0)  # a method that still waits ends with its process
+        for _, farewell in self._farewells:
+            farewell.close()
+        self._wake_reader.close()
+        self._wake_writer.close()
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections are open now."""
+        with self._lock:
+            return len(self._connections)
+
+    def forget(self, connection: "_Connection") -> None:
+        """A connection's thread is done."""
+        with self._lock:
+            self._connections.discard(connection)
+
+    def _snapshot(self) -> list["_Connection"]:
+        with self._lock:
+            return list(self._connections)
+
+    def _accept_and_watch(self) -> None:
+        while not self.stopping:
+            ready, _, _ = select.select([self._listener, self._wake_reader], [], [], _LOOK_EVERY_S)
+            if self._listener in ready and not self.stopping:
+                self._accept()
+            self._close_overdue(time.monotonic())
+
+    def _accept(self) -> None:
+        try:
+            accepted, address = self._listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                time.sleep(_LOOK_EVERY_S)  # out of descriptors: let connections end instead of spinning
+            return
+        if self.connection_count >= self.limits.max_connections:
+            self._turn_away(accepted)
+            return
+        connection = _Connection(self, accepted, f"{address[0]}:{address[1]}")
+        with self._lock:
+            self._connections.add(connection)
+        try:
+            connection.thread.start()
+        except RuntimeError:  # no thread can be had
+            self.forget(connection)
+            self._turn_away(accepted)
+
+    def _turn_away(self, accepted: socket.socket) -> None:
+        """Say 503 and leave the socket open for a moment: closed at once, the answer could be lost on its way."""
+        text = f"this node serves {self.limits.max_connections} connections already; try again later\n"
+        with contextlib.suppress(OSError):
+            accepted.setblocking(False)
+            accepted.send(response_bytes(503, text.encode(), keep_alive=False))
+            accepted.shutdown(socket.SHUT_WR)
+        self._farewells.append((time.monotonic() + _LOOK_EVERY_S, accepted))
+        if len(self._farewells) > 64:
+            self._farewells.pop(0)[1].close()
+
+    def _close_overdue(self, now: float) -> None:
+        for connection in self._snapshot():
+            if connection.deadline < now:
+                connection.cut()
+        while self._farewells and self._farewells[0][0] < now:
+            self._farewells.pop(0)[1].close()
+
+
+class _Connection:
+    """One client's connection and the thread that serves it."""
+
+    def __init__(self, server: RpcServer, accepted: socket.socket, peer: str) -> None:
+        self.thread = threading.Thread(target=self._serve, name=f"{server.name}-{peer}", daemon=True)
+        self.deadline = time.monotonic() + server.limits.idle_timeout_s
+        self._server = server
+        self._socket = accepted
+        self._peer = peer
+        self._stage: Stage = "idle"
+        self._busy = False
+        self._reader = MessageReader(
+            accepted, max_body=server.limits.max_body, before_receive=self._before_receive
+        )
+
+    def cut(self) -> None:
+        """End the connection now, from any thread: its own thread wakes from whatever read or write it is in."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        if os.name == "nt":  # shutdown alone does not wake a blocked read there
+            self._socket.close()
+
+    def end_when_idle(self) -> None:
+        """End after the answer that is under way, if one is."""
+        if not self._busy:
+            self.cut()
+
+    def alive(self) -> bool:
+        """Whether the client still holds its end open; false once it has closed it."""
+        if self._reader.has_bytes:
+            return True
+        try:
+            readable, _, _ = select.select([self._socket], [], [], 0)
+            return not readable or bool(self._socket.recv(1, socket.MSG_PEEK))
+        except (OSError, ValueError):
+            return False
+
+    def _serve(self) -> None:
+        try:
+            with self._socket:
+                self._socket.setblocking(True)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._answer_calls()
+        except OSError:
+            pass  # the client, or `cut`, ended the connection
+        finally:
+            self._server.forget(self)
+
+    def _answer_calls(self) -> None:
+        keep_alive = True
+        while keep_alive and not self._server.stopping:
+            try:
+                request = self._reader.read_request()
+            except ConnectionEnded:
+                return
+            except HttpError as error:
+                self._refuse(error)
+                return
+            self._busy = True
+            self.deadline = _NEVER
+            keep_alive = request.keep_alive and not self._server.stopping
+            answer = response_bytes(200, self._answer(request.body), keep_alive)
+            self._stage = "idle"
+            self.deadline = self._patience(len(answer))
+            self._socket.sendall(answer)
+            self._busy = False
+
+    def _answer(self, body: bytes) -> bytes:
+        """The reply, or the fault, to one call."""
+        method = "?"
+        try:
+            method, params = decode_call(body)
+            return encode_reply(self._server.table.call(Call(method, self._peer, self.alive), params))
+        except Malformed as error:
+            return encode_fault(Fault.named("malformed", str(error)))
+        except Exception as error:  # whatever a method raises, its caller gets an answer
+            if not isinstance(error, (Fault, BadArgument)):
+                self._server.on_error(method, error)
+            return encode_fault(as_fault(method, error))
+
+    def _refuse(self, error: HttpError) -> None:
+        """Answer with an HTTP status, then read on for a moment without keeping anything.
+
+        Closing while the client still sends would reset the connection, and the answer would be lost.
+        """
+        self.deadline = time.monotonic() + _FAREWELL_S
+        self._socket.sendall(response_bytes(error.status, f"{error.message}\n".encode(), keep_alive=False))
+        self._socket.shutdown(socket.SHUT_WR)
+        while self._socket.recv(65536):
+            pass
+
+    def _before_receive(self, stage: Stage, length: int) -> None:
+        if stage == "idle":
+            self.deadline = time.monotonic() + self._server.limits.idle_timeout_s
+        elif stage != self._stage:
+            self.deadline = self._patience(length)
+        self._stage = stage
+
+    def _patience(self, length: int) -> float:
+        """Until when so many bytes may take."""
+        return time.monotonic() + self._server.limits.header_timeout_s + length / _SLOWEST_BYTES_PER_S
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "nt":  # there, SO_REUSEADDR would let a second server steal the port
+            listener.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", ~4), 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(_why_not_bound(host, port, error)) from error
+    except OverflowError:
+        listener.close()
+        raise ConfigError(f"{port} is not a port; choose one from 1 to 65535") from None
+    return listener
+
+
+def _why_not_bound(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is in use: stop the program that has it, or choose another port"
+    if error.errno == errno.EACCES:
+        return f"port {port} on {host} may not be used by this user: choose one above 1023"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{host} is not an address of this machine ({error.strerror}): correct the host"
+    return f"cannot listen at {host}:{port}: {error.strerror or error}"
