@@ -1,0 +1,271 @@
+"""The paper's messages as XML-RPC calls and replies, and back again.
+
+A call has the paper's parameters in the paper's order and spelling (Figure 2) and ends with
+one struct of what the transport adds; a reply is one struct. What arrives is checked here, so
+that `Server` is given sound values only. Next: replica/peers.py, which sends them; docs/wire.md.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glassraft.errors import BadArgument
+from glassraft.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    EntryKind,
+    LogPosition,
+    RequestVote,
+    RequestVoteReply,
+)
+
+INT64_MAX = 2**63 - 1
+
+Request = RequestVote | AppendEntries
+Reply = RequestVoteReply | AppendEntriesReply
+
+REQUEST_VOTE_SIGNATURE = ("struct", "int", "int", "int", "int", "struct")
+APPEND_ENTRIES_SIGNATURE = ("struct", "int", "int", "int", "int", "string", "int", "struct")
+"""The result's type and the parameters', as `rpc.server.Method` wants them; all are required."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What travels with every message beside the paper's parameters.
+
+    `id` names the message ("n1-1234"), the same in the sender's and the receiver's events;
+    `clock` is the sender's Lamport clock, `wall_ms` its wall clock in milliseconds since the
+    epoch, `cluster` the cluster's id.
+    """
+
+    id: str
+    clock: int
+    wall_ms: int
+    sender: int
+    cluster: str
+
+    def to_struct(self) -> dict[str, Any]:
+        """As it goes onto the wire."""
+        return {
+            "id": self.id,
+            "clock": self.clock,
+            "wallMs": self.wall_ms,
+            "sender": self.sender,
+            "cluster": self.cluster,
+        }
+
+    @classmethod
+    def from_struct(cls, struct: Mapping[str, Any]) -> "Context":
+        """Read and check it. BadArgument names the field that is wrong."""
+        return cls(
+            id=_text(struct, "id"),
+            clock=_natural(struct, "clock"),
+            wall_ms=_natural(struct, "wallMs"),
+            sender=_natural(struct, "sender"),
+            cluster=_text(struct, "cluster"),
+        )
+
+
+# --- Calls -----------------------------------------------------------------------------------
+
+
+def to_call(message: Request, context: Context) -> tuple[str, tuple[Any, ...]]:
+    """The method's name and the parameters that carry `message`."""
+    struct = context.to_struct()
+    if isinstance(message, RequestVote):
+        last = message.last_log
+        return "RequestVote", (message.term, message.sender, last.index, last.term, struct)
+    struct["round"] = message.round
+    prev = message.prev_log
+    entries = entries_text(message.entries)
+    params = (message.term, message.sender, prev.index, prev.term, entries, message.leader_commit, struct)
+    return "AppendEntries", params
+
+
+def from_call(method: str, params: Sequence[Any], receiver: int) -> tuple[Request, Context]:
+    """The message that a call carries. BadArgument where it is none that a sound server sends."""
+    if method == "RequestVote":
+        return _from_request_vote(params, receiver)
+    if method == "AppendEntries":
+        return _from_append_entries(params, receiver)
+    raise BadArgument(f"{method!r} is not one of Raft's calls: RequestVote, AppendEntries")
+
+
+def _from_request_vote(params: Sequence[Any], receiver: int) -> tuple[RequestVote, Context]:
+    if len(params) != 5 or type(params[4]) is not dict:
+        raise BadArgument("RequestVote takes term, candidateId, lastLogIndex, lastLogTerm and a struct")
+    named = dict(zip(("term", "candidateId", "lastLogIndex", "lastLogTerm"), params, strict=False))
+    last_log = LogPosition(_natural(named, "lastLogTerm"), _natural(named, "lastLogIndex"))
+    context = Context.from_struct(params[4])
+    message = RequestVote(
+        sender=_sender(named, "candidateId", context),
+        receiver=receiver,
+        term=_natural(named, "term"),
+        last_log=last_log,
+    )
+    return message, context
+
+
+def _from_append_entries(params: Sequence[Any], receiver: int) -> tuple[AppendEntries, Context]:
+    if len(params) != 7 or type(params[6]) is not dict:
+        raise BadArgument(
+            "AppendEntries takes term, leaderId, prevLogIndex, prevLogTerm, entries, leaderCommit and a struct"
+        )
+    names = ("term", "leaderId", "prevLogIndex", "prevLogTerm", "entries", "leaderCommit")
+    named = dict(zip(names, params, strict=False))
+    prev_log = LogPosition(_natural(named, "prevLogTerm"), _natural(named, "prevLogIndex"))
+    term = _natural(named, "term")
+    context = Context.from_struct(params[6])
+    message = AppendEntries(
+        sender=_sender(named, "leaderId", context),
+        receiver=receiver,
+        term=term,
+        prev_log=prev_log,
+        entries=parse_entries(_text(named, "entries"), prev_log, term),
+        leader_commit=_natural(named, "leaderCommit"),
+        round=_natural(params[6], "round"),
+    )
+    return message, context
+
+
+def _sender(named: Mapping[str, Any], name: str, context: Context) -> int:
+    sender = _natural(named, name)
+    if sender != context.sender:
+        raise BadArgument(f"{name} is {sender}, but the struct's sender is {context.sender}")
+    return sender
+
+
+# --- Entries ---------------------------------------------------------------------------------
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_KINDS = ("noop", "command")
+
+
+def entries_text(entries: Sequence[Entry]) -> str:
+    """Entries as one JSON text, [[index, term, kind, command], ...]: a seventh of the cost of structs."""
+    return _encode([(entry.index, entry.term, entry.kind, entry.command) for entry in entries]) if entries else "[]"
+
+
+def parse_entries(text: str, prev_log: LogPosition, term: int) -> tuple[Entry, ...]:
+    """Read `entries_text`. BadArgument unless indexes follow `prev_log` without a gap and terms never fall."""
+    if text == "[]":
+        return ()
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadArgument(f"entries is not JSON: {error}") from None
+    if type(rows) is not list:
+        raise BadArgument("entries must be a JSON list of [index, term, kind, command]")
+    entries = []
+    index, lowest = prev_log.index, prev_log.term
+    for row in rows:
+        index += 1
+        entry = _entry(row)
+        if entry.index != index or not lowest <= entry.term <= term:
+            raise BadArgument(
+                f"entries holds index {entry.index} of term {entry.term} where index {index} of a term from "
+                f"{lowest} to {term} is due"
+            )
+        lowest = entry.term
+        entries.append(entry)
+    return tuple(entries)
+
+
+def _entry(row: Any) -> Entry:
+    if type(row) is not list or len(row) != 4:
+        raise BadArgument(f"entries holds {str(row)[:60]!r}, which is not [index, term, kind, command]")
+    index, term, kind, command = row
+    if type(index) is not int or type(term) is not int or type(command) is not str or index > INT64_MAX:
+        raise BadArgument(f"entries holds {str(row)[:60]!r}, with a field of the wrong type")
+    if kind not in _KINDS:
+        raise BadArgument(f"entries holds the kind {str(kind)[:40]!r}; known are noop and command")
+    known: EntryKind = kind
+    return Entry(index, term, known, command)
+
+
+# --- Replies ---------------------------------------------------------------------------------
+
+
+def to_reply(reply: Reply, context: Context) -> dict[str, Any]:
+    """The struct that answers a call."""
+    struct = context.to_struct()
+    struct["term"] = reply.term
+    struct["why"] = reply.why
+    if isinstance(reply, RequestVoteReply):
+        struct["voteGranted"] = reply.vote_granted
+        return struct
+    struct["success"] = reply.success
+    struct["round"] = reply.round
+    struct["matchIndex"] = reply.match_index
+    if not reply.success:
+        struct["conflictTerm"] = reply.conflict_term
+        struct["conflictIndex"] = reply.conflict_index
+    return struct
+
+
+def from_reply(request_kind: str, struct: Any, receiver: int) -> tuple[Reply, Context]:
+    """The reply to a call of the method `request_kind`. BadArgument where it is none."""
+    read = _REPLIES.get(request_kind)
+    if read is None:
+        raise BadArgument(f"{request_kind!r} is not one of Raft's calls: {', '.join(_REPLIES)}")
+    if type(struct) is not dict:
+        raise BadArgument(f"the reply to {request_kind} must be a struct, not {str(struct)[:60]!r}")
+    context = Context.from_struct(struct)
+    return read(struct, context.sender, receiver), context
+
+
+def _vote_reply(struct: Mapping[str, Any], sender: int, receiver: int) -> RequestVoteReply:
+    return RequestVoteReply(
+        sender=sender,
+        receiver=receiver,
+        term=_natural(struct, "term"),
+        vote_granted=_truth(struct, "voteGranted"),
+        why=_text(struct, "why"),
+    )
+
+
+def _append_reply(struct: Mapping[str, Any], sender: int, receiver: int) -> AppendEntriesReply:
+    success = _truth(struct, "success")
+    return AppendEntriesReply(
+        sender=sender,
+        receiver=receiver,
+        term=_natural(struct, "term"),
+        success=success,
+        round=_natural(struct, "round"),
+        match_index=_natural(struct, "matchIndex"),
+        conflict_term=0 if success else _natural(struct, "conflictTerm"),
+        conflict_index=0 if success else _natural(struct, "conflictIndex"),
+        why=_text(struct, "why"),
+    )
+
+
+_REPLIES: Mapping[str, Callable[[Mapping[str, Any], int, int], Reply]] = {
+    "RequestVote": _vote_reply,
+    "AppendEntries": _append_reply,
+}
+
+
+# --- Fields ----------------------------------------------------------------------------------
+
+
+def _natural(fields: Mapping[str, Any], name: str) -> int:
+    value = fields.get(name)
+    if type(value) is not int or not 0 <= value <= INT64_MAX:
+        raise BadArgument(f"{name} must be an int from 0 to 2^63-1, not {str(value)[:60]!r}")
+    return value
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if type(value) is not str:
+        raise BadArgument(f"{name} must be a string, not {str(value)[:60]!r}")
+    return value
+
+
+def _truth(fields: Mapping[str, Any], name: str) -> bool:
+    value = fields.get(name)
+    if type(value) is not bool:
+        raise BadArgument(f"{name} must be a boolean, not {str(value)[:60]!r}")
+    return value
