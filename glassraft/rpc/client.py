@@ -66,7 +66,7 @@ class Connection:
 
     @property
     def unanswered_bytes(self) -> int:
-        """How many bytes of calls were sent and not answered yet: what may still fill the socket's buffers."""
+        """How many bytes of calls are not answered yet: what may still fill the socket's buffers."""
         return self._sent_bytes - self._answered_bytes
 
     def connect(self) -> None:
@@ -74,18 +74,9 @@ class Connection:
         if self._socket is not None:
             return
         try:
-            opened = socket.create_connection((self.host, self.port), timeout=self._connect_timeout_s)
+            opened = _open(self.host, self.port, self._connect_timeout_s)
         except OSError as error:
-            raise ConnectionFailed(f"no connection to {self.address}: {_reason(error)}", sent=False) from error
-        try:
-            if opened.getsockname() == opened.getpeername():  # a free local port can be connected to itself
-                raise ConnectionRefusedError("connection refused")
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-            opened.settimeout(None)
-        except OSError as error:
-            opened.close()
-            raise ConnectionFailed(f"no connection to {self.address}: {_reason(error)}", sent=False) from error
+            raise self._failed("cannot connect", error, sent=False) from error
         self._lengths.clear()
         self._sent_bytes = self._answered_bytes = 0
         self._reader = MessageReader(opened, max_body=MAX_REPLY_BYTES, before_receive=self._set_timeout)
@@ -112,14 +103,14 @@ class Connection:
         self.connect()
         opened = self._socket
         if opened is None:
-            raise ConnectionFailed(f"the connection to {self.address} was closed", sent=False)
+            raise self._failed("connection broke", _closed_here(), sent=False)
         self._lengths.append(len(message))
         self._sent_bytes += len(message)
         try:
             opened.sendall(message)
         except OSError as error:
             self.close()
-            raise ConnectionFailed(f"the connection to {self.address} broke: {_reason(error)}", sent=True) from error
+            raise self._failed("connection broke", error, sent=True) from error
         return len(message)
 
     def receive(self, timeout_s: float | None = None) -> Any:
@@ -131,7 +122,7 @@ class Connection:
         opened, reader = self._socket, self._reader
         try:
             if opened is None or reader is None:
-                raise ConnectionFailed(f"the connection to {self.address} was closed", sent=True)
+                raise self._failed("connection broke", _closed_here(), sent=True)
             self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
             response = self._read(reader, timeout_s)
         finally:
@@ -157,10 +148,13 @@ class Connection:
             return reader.read_response()
         except TimeoutError:
             self.close()
-            raise ConnectionFailed(f"{self.address} did not answer within {timeout_s:g} s", sent=True) from None
+            raise ConnectionFailed(f"{self.address}: no answer within {timeout_s:g} s", sent=True) from None
         except (OSError, ConnectionEnded, HttpError) as error:
             self.close()
-            raise ConnectionFailed(f"the connection to {self.address} broke: {_reason(error)}", sent=True) from error
+            raise self._failed("connection broke", error, sent=True) from error
+
+    def _failed(self, what: str, error: Exception, *, sent: bool) -> ConnectionFailed:
+        return ConnectionFailed(f"{self.address}: {what}: {_reason(error)}", sent=sent)
 
     def _value(self, response: Response) -> Any:
         if not response.keep_alive:
@@ -173,12 +167,12 @@ class Connection:
             return decode_reply(response.body)
         except Malformed as error:
             self.close()
-            raise ConnectionFailed(f"{self.address} sent what is no answer: {error}", sent=True) from error
+            raise ConnectionFailed(f"{self.address} no answer but: {error}", sent=True) from error
 
     def _set_timeout(self, _stage: Stage, _length: int) -> None:
         opened = self._socket
         if opened is None:
-            raise ConnectionResetError("it was closed here")
+            raise _closed_here()
         if self._deadline is not None:
             remaining = self._deadline - time.monotonic()
             if remaining <= 0:
@@ -191,6 +185,24 @@ class Connection:
             return self._socket is None or bool(select.select([self._socket], [], [], 0)[0])
         except (OSError, ValueError):
             return True
+
+
+def _open(host: str, port: int, timeout_s: float) -> socket.socket:
+    opened = socket.create_connection((host, port), timeout=timeout_s)
+    try:
+        if opened.getsockname() == opened.getpeername():  # a free local port can be connected to itself
+            raise ConnectionRefusedError
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        opened.settimeout(None)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def _closed_here() -> OSError:
+    return ConnectionAbortedError("closed on this side")
 
 
 def _reason(error: Exception) -> str:

@@ -36,13 +36,13 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def _text(value: str) -> str:
-    """Escape for XML. A carriage return is written as a reference: a parser turns a bare one into a newline."""
+    """Escape for XML. A carriage return goes as a reference: parsers turn a bare one into a newline."""
     if not (value.isascii() and value.isprintable()):
         found = _NOT_XML.search(value)
         if found:
             raise BadArgument(
-                f"XML cannot carry the character {found[0]!r} at {found.start()} of {value[:40]!r}; send the text "
-                "inside JSON with ASCII escapes, or as bytes"
+                f"XML cannot carry the character {found[0]!r} at {found.start()} of {value[:40]!r}; "
+                "send the text inside JSON with ASCII escapes, or as bytes"
             )
         value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         return value.replace("\r", "&#13;")
@@ -131,7 +131,8 @@ class Marshaller(xmlrpc.client.Marshaller):
         """Count one more level of nesting; a value that holds itself ends here as well."""
         self.depth += 1
         if self.depth > MAX_NESTING:
-            raise BadArgument(f"a {type(value).__name__} is nested deeper than {MAX_NESTING}; send it as one JSON text")
+            kind = type(value).__name__
+            raise BadArgument(f"a {kind} is nested deeper than {MAX_NESTING}; send it as one JSON text")
 
 
 _PROLOG = "<?xml version='1.0'?>"
@@ -277,10 +278,7 @@ class _Reader:
         if scalar is not None:
             self.values.append(scalar("".join(text)))
             text.clear()
-        elif place == "name":
-            self.values.append("".join(text))
-            text.clear()
-        elif place == "value":  # no type said: a string
+        elif place == "name" or place == "value":  # a value whose type is not said is a string
             self.values.append("".join(text))
             text.clear()
         elif place == "methodName":
@@ -355,7 +353,7 @@ def decode_reply(body: bytes) -> Any:
     value = reader.values[0]
     if not reader.is_fault:
         return value
-    code, text = (value.get("faultCode"), value.get("faultString")) if isinstance(value, dict) else (None, None)
-    if type(code) is not int or type(text) is not str:
-        raise Malformed("a fault without faultCode and faultString")
-    raise Fault.from_wire(code, text)
+    match value:
+        case {"faultCode": int(code), "faultString": str(text)}:
+            raise Fault.from_wire(code, text)
+    raise Malformed("a fault without faultCode and faultString")

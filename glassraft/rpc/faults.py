@@ -25,18 +25,27 @@ class FaultKind:
 
 
 _ROWS = (
-    FaultKind(1, "bad_argument", "A parameter is missing, of the wrong type, out of range or unknown.",
-              "items: the positions that are wrong, where there are many"),
+    FaultKind(
+        1,
+        "bad_argument",
+        "A parameter is missing, of the wrong type, out of range or unknown.",
+        "items: the positions that are wrong, where there are many",
+    ),
     FaultKind(2, "unknown_method", "No method of this name is served; system.listMethods lists them."),
-    FaultKind(3, "not_leader", "This node does not lead. Nothing was done; ask the leader.",
-              "leader_id (0: not known), and where it is known host, port"),
+    FaultKind(
+        3,
+        "not_leader",
+        "This node does not lead. Nothing was done; ask the leader.",
+        "leader_id (0: not known), and where it is known host, port",
+    ),
     FaultKind(4, "too_large", "A body, payload or batch is over its limit. Nothing was done.", "limit, size"),
     FaultKind(5, "not_found", "There is no such job."),
     FaultKind(6, "unauthorised", "The caller may not do this."),
-    FaultKind(7, "no_quorum", "The leader cannot reach a majority, so nothing can be promised.",
-              "answering, needed"),
+    FaultKind(
+        7, "no_quorum", "The leader cannot reach a majority, so nothing can be promised.", "answering, needed"
+    ),
     FaultKind(8, "shutting_down", "The node is stopping. A command under way may still be committed."),
-    FaultKind(9, "stale_token", "The token is no longer the job's current one; nothing was changed.", "state"),
+    FaultKind(9, "stale_token", "The token is not the job's current one; nothing was changed.", "state"),
     FaultKind(10, "wrong_state", "The job's state does not allow this; nothing was changed.", "state"),
     FaultKind(11, "session_expired", "The session is unknown or expired, and the number is above 1."),
     FaultKind(12, "wrong_cluster", "The message is for another cluster."),

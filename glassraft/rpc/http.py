@@ -76,17 +76,20 @@ class Response:
 
 # --- Writing ---------------------------------------------------------------------------------
 
+_USUAL_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n"
+
 
 def request_bytes(host: str, body: bytes, path: str = "/RPC2") -> bytes:
     """A POST of `body`, ready to be sent in one piece. `host` goes into the Host header."""
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/xml\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
     return head.encode("latin-1") + body
 
 
 def response_bytes(status: int, body: bytes, keep_alive: bool) -> bytes:
     """An answer, ready to be sent in one piece: XML where the status is 200, plain text otherwise."""
     if status == 200 and keep_alive:
-        return b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        return _USUAL_HEAD % len(body) + body
     kind = "text/xml" if status == 200 else "text/plain; charset=utf-8"
     head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
     head += "Allow: POST\r\n" if status == 405 else ""

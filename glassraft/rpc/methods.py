@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from glassraft.errors import BadArgument
@@ -16,14 +17,35 @@ from glassraft.rpc.faults import Fault
 
 
 class Call:
-    """The call under way: who asks, and whether they still wait for the answer."""
+    """The call under way: who asks, whether they still wait, and a way to answer early from another thread."""
 
-    __slots__ = ("connection_alive", "method", "peer")
+    __slots__ = ("_claim", "_respond", "connection_alive", "method", "peer")
 
-    def __init__(self, method: str, peer: str, connection_alive: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        method: str,
+        peer: str,
+        connection_alive: Callable[[], bool],
+        respond: Callable[[Any], None],
+    ) -> None:
         self.method = method
         self.peer = peer
         self.connection_alive = connection_alive
+        self._respond = respond
+        self._claim = Lock()
+
+    def respond(self, value: Any) -> None:
+        """Send the answer now, from whichever thread knows it; what the method returns is then not sent.
+
+        For answers that must not wait until the method's own thread runs again. Small values
+        only: the socket's buffer takes them at once. Does nothing when the call was answered.
+        """
+        if self.claim():
+            self._respond(value)
+
+    def claim(self) -> bool:
+        """The right to answer, given once."""
+        return self._claim.acquire(blocking=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +140,11 @@ class BoundMethod:
         return taken
 
     def _spoken(self) -> str:
-        named = [
-            f"{kind} {name}" if position < self.method.required else f"[{kind} {name}]"
-            for position, (kind, name) in enumerate(zip(self.method.signature[1:], self.parameters, strict=True))
+        said = [
+            f"{kind} {name}" for kind, name in zip(self.method.signature[1:], self.parameters, strict=True)
         ]
-        return f"{self.name}({', '.join(named)})"
+        optional = [f"[{one}]" for one in said[self.method.required :]]
+        return f"{self.name}({', '.join(said[: self.method.required] + optional)})"
 
 
 def _parameter_names(method: Method) -> list[str]:
@@ -147,7 +169,7 @@ class MethodTable:
                 self._signature,
                 ("array", "string"),
                 1,
-                "A method's signatures: the result's type, then the parameters'; one for each number of parameters.",
+                "A method's signatures, one for each number of parameters: the result's type, then theirs.",
             ),
         }
         self._bound = {name: BoundMethod(name, method) for name, method in {**methods, **system}.items()}
@@ -159,7 +181,7 @@ class MethodTable:
     def _find(self, name: str) -> BoundMethod:
         bound = self._bound.get(name)
         if bound is None:
-            raise Fault.named("unknown_method", f"there is no method {name[:80]!r}; system.listMethods lists them")
+            raise Fault.named("unknown_method", f"no method {name[:80]!r}; system.listMethods lists them")
         return bound
 
     def _list(self, _call: Call) -> list[str]:

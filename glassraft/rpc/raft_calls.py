@@ -37,7 +37,8 @@ class Context:
 
     `id` names the message ("n1-1234"), the same in the sender's and the receiver's events;
     `clock` is the sender's Lamport clock, `wall_ms` its wall clock in milliseconds since the
-    epoch, `cluster` the cluster's id.
+    epoch, `cluster` the cluster's id. A heartbeat also says up to which index the sender has
+    `applied`, and the `digest` of its queue there, so that two nodes that differ are found.
     """
 
     id: str
@@ -45,16 +46,22 @@ class Context:
     wall_ms: int
     sender: int
     cluster: str
+    applied: int = 0
+    digest: str = ""
 
     def to_struct(self) -> dict[str, Any]:
         """As it goes onto the wire."""
-        return {
+        struct = {
             "id": self.id,
             "clock": self.clock,
             "wallMs": self.wall_ms,
             "sender": self.sender,
             "cluster": self.cluster,
         }
+        if self.digest:
+            struct["applied"] = self.applied
+            struct["digest"] = self.digest
+        return struct
 
     @classmethod
     def from_struct(cls, struct: Mapping[str, Any]) -> "Context":
@@ -65,6 +72,8 @@ class Context:
             wall_ms=_natural(struct, "wallMs"),
             sender=_natural(struct, "sender"),
             cluster=_text(struct, "cluster"),
+            applied=_natural(struct, "applied") if "applied" in struct else 0,
+            digest=_text(struct, "digest") if "digest" in struct else "",
         )
 
 
@@ -145,7 +154,11 @@ _KINDS = ("noop", "command")
 
 def entries_text(entries: Sequence[Entry]) -> str:
     """Entries as one JSON text, [[index, term, kind, command], ...]: a seventh of the cost of structs."""
-    return _encode([(entry.index, entry.term, entry.kind, entry.command) for entry in entries]) if entries else "[]"
+    return (
+        _encode([(entry.index, entry.term, entry.kind, entry.command) for entry in entries])
+        if entries
+        else "[]"
+    )
 
 
 def parse_entries(text: str, prev_log: LogPosition, term: int) -> tuple[Entry, ...]:

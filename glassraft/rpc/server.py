@@ -39,7 +39,7 @@ _SLOWEST_BYTES_PER_S = 16 * 1024
 """A body, or the reading of an answer, may be so slow; a trickle below that is a stall."""
 
 _FAREWELL_S = 2.0
-"""How long a refused client may go on sending before its connection is cut, so that it can read the refusal."""
+"""How long a refused client may go on sending before it is cut, so that it can read the refusal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class RpcServer:
         self._acceptor.start()
 
     def stop(self, grace_s: float = 2.0) -> None:
-        """Take no more calls, let those under way be answered for `grace_s` seconds, then end every thread."""
+        """Take no more calls; those under way have `grace_s` seconds to be answered; end every thread."""
         self.stopping = True
         self._wake_writer.send(b"!")
         if self._acceptor.is_alive():
@@ -153,7 +153,7 @@ class RpcServer:
             self._turn_away(accepted)
 
     def _turn_away(self, accepted: socket.socket) -> None:
-        """Say 503 and leave the socket open for a moment: closed at once, the answer could be lost on its way."""
+        """Say 503 and leave the socket open for a moment: closed at once, the answer could be lost."""
         text = f"this node serves {self.limits.max_connections} connections already; try again later\n"
         with contextlib.suppress(OSError):
             accepted.setblocking(False)
@@ -187,7 +187,7 @@ class _Connection:
         )
 
     def cut(self) -> None:
-        """End the connection now, from any thread: its own thread wakes from whatever read or write it is in."""
+        """End the connection, from any thread: its own wakes from whatever read or write it is in."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         if os.name == "nt":  # shutdown alone does not wake a blocked read there
@@ -232,24 +232,34 @@ class _Connection:
             self._busy = True
             self.deadline = _NEVER
             keep_alive = request.keep_alive and not self._server.stopping
-            answer = response_bytes(200, self._answer(request.body), keep_alive)
-            self._stage = "idle"
-            self.deadline = self._patience(len(answer))
-            self._socket.sendall(answer)
+            self._answer(request.body, keep_alive)
             self._busy = False
 
-    def _answer(self, body: bytes) -> bytes:
-        """The reply, or the fault, to one call."""
+    def _answer(self, body: bytes, keep_alive: bool) -> None:
+        """Send the reply, or the fault, to one call."""
         method = "?"
+        call = None
         try:
             method, params = decode_call(body)
-            return encode_reply(self._server.table.call(Call(method, self._peer, self.alive), params))
+            call = Call(
+                method, self._peer, self.alive, lambda value: self._send(encode_reply(value), keep_alive)
+            )
+            answer = encode_reply(self._server.table.call(call, params))
         except Malformed as error:
-            return encode_fault(Fault.named("malformed", str(error)))
+            answer = encode_fault(Fault.named("malformed", str(error)))
         except Exception as error:  # whatever a method raises, its caller gets an answer
             if not isinstance(error, (Fault, BadArgument)):
                 self._server.on_error(method, error)
-            return encode_fault(as_fault(method, error))
+            answer = encode_fault(as_fault(method, error))
+        if call is None or call.claim():
+            self._send(answer, keep_alive)
+
+    def _send(self, body: bytes, keep_alive: bool) -> None:
+        """Write an answer; usually from this connection's thread, or from the one that answers early."""
+        answer = response_bytes(200, body, keep_alive)
+        self._stage = "idle"
+        self.deadline = self._patience(len(answer))
+        self._socket.sendall(answer)
 
     def _refuse(self, error: HttpError) -> None:
         """Answer with an HTTP status, then read on for a moment without keeping anything.
