@@ -79,10 +79,11 @@ class EventFile:
         self.close()
         if self._keep == 0:
             self.path.unlink()
-        for age in range(self._keep, 0, -1):
-            younger = rotated(self.path, age - 1)
-            if younger.exists():
-                os.replace(younger, rotated(self.path, age))
+        age = 0
+        while age < self._keep and rotated(self.path, age).exists():
+            age += 1
+        for younger in range(age - 1, -1, -1):
+            os.replace(rotated(self.path, younger), rotated(self.path, younger + 1))
         self._open()
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ class EventWriter:
         self._shown = self._seq
         self._first_seq = self._seq + 1
         self._state_seq = 0
-        self._state_due = True
+        self._state_due = self._file is None or self._file.size == 0
         self._buffer: list[str] = []
         self._ring: list[str] = [""] * max(ring, 2)
         self._rotate_at = max_bytes
@@ -183,7 +183,7 @@ class EventWriter:
             self._rotate_at = self._max_bytes
         except OSError as error:  # Windows, while somebody reads the file: go on in it for a while
             self._rotate_at = file.size + self._max_bytes // 4
-            self._complain(error, file)
+            self._complain(error, file, "it grows beyond its size until it can be rotated")
         self._put(file, [state])
 
     def _try_disk_again(self, file: EventFile) -> None:
@@ -202,7 +202,7 @@ class EventWriter:
         try:
             file.append(("\n".join(lines) + "\n").encode("ascii"))
         except OSError as error:
-            self._complain(error, file)
+            self._complain(error, file, "the log has a gap until the disk takes it again")
             self._give_up(len(lines))
             return False
         return True
@@ -211,12 +211,11 @@ class EventWriter:
         self.dropped += lines
         self._retry_at = self._mono() + DISK_RETRY_S
 
-    def _complain(self, error: OSError, file: EventFile) -> None:
+    def _complain(self, error: OSError, file: EventFile, so: str) -> None:
         if not self._complained:
             self._complained = True
             print(
-                f"events: cannot write {file.path} ({error.strerror or error}); "
-                "the node goes on, and its event log has gaps until the disk takes it again",
+                f"events: {error.strerror or error} ({file.path}); the node goes on, and {so}",
                 file=sys.stderr,
             )
 
