@@ -90,17 +90,19 @@ class Connection:
         """
         if self._socket is not None and time.monotonic() - self._used_at > _FRESH_S and self._has_ended():
             self.close()
+        self.connect()
         self.send(method, params)
         return self.receive(timeout_s)
 
     def send(self, method: str, params: Sequence[Any]) -> int:
         """Write a call without waiting for its answer; the answers come in order from `receive`.
 
+        The connection must be open: this never waits for a connect.
+
         Returns the bytes written. Blocks only where the socket's buffers are full: never while
         the caller keeps `unanswered_bytes` well below SEND_BUFFER_BYTES.
         """
         message = request_bytes(self.address, encode_call(method, params))
-        self.connect()
         opened = self._socket
         if opened is None:
             raise self._failed("connection broke", _closed_here(), sent=False)
