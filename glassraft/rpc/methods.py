@@ -9,7 +9,6 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any
 
 from glassraft.errors import BadArgument
@@ -17,35 +16,31 @@ from glassraft.rpc.faults import Fault
 
 
 class Call:
-    """The call under way: who asks, whether they still wait, and a way to answer early from another thread."""
+    """The call under way: who asks, whether they still wait, and a way to answer early."""
 
-    __slots__ = ("_claim", "_respond", "connection_alive", "method", "peer")
+    __slots__ = ("_respond", "connection_alive", "method", "peer")
 
     def __init__(
         self,
         method: str,
         peer: str,
         connection_alive: Callable[[], bool],
-        respond: Callable[[Any], None],
+        respond: "Callable[[Call, Any], None]",
     ) -> None:
         self.method = method
         self.peer = peer
         self.connection_alive = connection_alive
         self._respond = respond
-        self._claim = Lock()
 
     def respond(self, value: Any) -> None:
         """Send the answer now, from whichever thread knows it; what the method returns is then not sent.
 
-        For answers that must not wait until the method's own thread runs again. Small values
-        only: the socket's buffer takes them at once. Does nothing when the call was answered.
+        For small answers that must not wait until the method's own thread runs again. Never
+        blocks: what the socket does not take at once is sent when the method returns. Does
+        nothing where the call is answered, or being answered, already. The method must still
+        return soon after: only then is the connection's next call read.
         """
-        if self.claim():
-            self._respond(value)
-
-    def claim(self) -> bool:
-        """The right to answer, given once."""
-        return self._claim.acquire(blocking=False)
+        self._respond(self, value)
 
 
 @dataclass(frozen=True, slots=True)

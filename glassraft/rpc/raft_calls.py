@@ -120,7 +120,7 @@ def _from_request_vote(params: Sequence[Any], receiver: int) -> tuple[RequestVot
 def _from_append_entries(params: Sequence[Any], receiver: int) -> tuple[AppendEntries, Context]:
     if len(params) != 7 or type(params[6]) is not dict:
         raise BadArgument(
-            "AppendEntries takes term, leaderId, prevLogIndex, prevLogTerm, entries, leaderCommit and a struct"
+            "AppendEntries takes term, leaderId, prevLogIndex, prevLogTerm, entries, leaderCommit, a struct"
         )
     names = ("term", "leaderId", "prevLogIndex", "prevLogTerm", "entries", "leaderCommit")
     named = dict(zip(names, params, strict=False))
@@ -162,7 +162,7 @@ def entries_text(entries: Sequence[Entry]) -> str:
 
 
 def parse_entries(text: str, prev_log: LogPosition, term: int) -> tuple[Entry, ...]:
-    """Read `entries_text`. BadArgument unless indexes follow `prev_log` without a gap and terms never fall."""
+    """Read `entries_text`. BadArgument unless indexes follow `prev_log` and terms never fall."""
     if text == "[]":
         return ()
     try:

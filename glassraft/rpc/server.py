@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from glassraft.errors import BadArgument, ConfigError
 from glassraft.rpc.codec import Malformed, decode_call, encode_fault, encode_reply
@@ -182,6 +183,10 @@ class _Connection:
         self._peer = peer
         self._stage: Stage = "idle"
         self._busy = False
+        self._keep_alive = True
+        self._answering = threading.Lock()
+        self._call: Call | None = None  # the call that has no answer yet
+        self._early: bytes | None = None  # what is left to send of an early answer
         self._reader = MessageReader(
             accepted, max_body=server.limits.max_body, before_receive=self._before_receive
         )
@@ -220,8 +225,7 @@ class _Connection:
             self._server.forget(self)
 
     def _answer_calls(self) -> None:
-        keep_alive = True
-        while keep_alive and not self._server.stopping:
+        while self._keep_alive and not self._server.stopping:
             try:
                 request = self._reader.read_request()
             except ConnectionEnded:
@@ -231,35 +235,49 @@ class _Connection:
                 return
             self._busy = True
             self.deadline = _NEVER
-            keep_alive = request.keep_alive and not self._server.stopping
-            self._answer(request.body, keep_alive)
+            self._keep_alive = request.keep_alive and not self._server.stopping
+            self._answer(request.body)
             self._busy = False
 
-    def _answer(self, body: bytes, keep_alive: bool) -> None:
-        """Send the reply, or the fault, to one call."""
+    def _answer(self, body: bytes) -> None:
+        """Run one call and send its answer, or what is left of it where it was answered early."""
+        answer = self._outcome(body)
+        with self._answering:  # an early answer that is being written is finished first
+            if self._early is not None:
+                answer, self._early = self._early, None
+            self._call = None
+        self._stage = "idle"
+        self.deadline = self._patience(len(answer))
+        if answer:
+            self._socket.sendall(answer)
+
+    def _outcome(self, body: bytes) -> bytes:
+        """The whole message that answers a call: its reply, or its fault."""
         method = "?"
-        call = None
         try:
             method, params = decode_call(body)
-            call = Call(
-                method, self._peer, self.alive, lambda value: self._send(encode_reply(value), keep_alive)
-            )
-            answer = encode_reply(self._server.table.call(call, params))
+            self._call = Call(method, self._peer, self.alive, self._respond_early)
+            value = self._server.table.call(self._call, params)
+            answer = encode_reply(value) if self._call is not None else b""
         except Malformed as error:
             answer = encode_fault(Fault.named("malformed", str(error)))
         except Exception as error:  # whatever a method raises, its caller gets an answer
             if not isinstance(error, (Fault, BadArgument)):
                 self._server.on_error(method, error)
             answer = encode_fault(as_fault(method, error))
-        if call is None or call.claim():
-            self._send(answer, keep_alive)
+        return response_bytes(200, answer, self._keep_alive)
 
-    def _send(self, body: bytes, keep_alive: bool) -> None:
-        """Write an answer; usually from this connection's thread, or from the one that answers early."""
-        answer = response_bytes(200, body, keep_alive)
-        self._stage = "idle"
-        self.deadline = self._patience(len(answer))
-        self._socket.sendall(answer)
+    def _respond_early(self, call: Call, value: Any) -> None:
+        """Call.respond: on any thread, while the connection's own is still in the method."""
+        answer = response_bytes(200, encode_reply(value), self._keep_alive)
+        if not self._answering.acquire(blocking=False):
+            return  # the connection's own thread is answering
+        try:
+            if self._call is call:
+                self._early = answer[_send_at_once(self._socket, answer) :]
+                self._call = None
+        finally:
+            self._answering.release()
 
     def _refuse(self, error: HttpError) -> None:
         """Answer with an HTTP status, then read on for a moment without keeping anything.
@@ -282,6 +300,19 @@ class _Connection:
     def _patience(self, length: int) -> float:
         """Until when so many bytes may take."""
         return time.monotonic() + self._server.limits.header_timeout_s + length / _SLOWEST_BYTES_PER_S
+
+
+_DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
+
+
+def _send_at_once(connection: socket.socket, message: bytes) -> int:
+    """How many bytes the socket's buffer took without waiting; none where the client is gone."""
+    try:
+        if not _DONT_WAIT and not select.select([], [connection], [], 0)[1]:
+            return 0
+        return connection.send(message, _DONT_WAIT)
+    except (OSError, ValueError):
+        return 0
 
 
 def _listen(host: str, port: int) -> socket.socket:
