@@ -1,0 +1,164 @@
+"""What can arrive at a node, and how whoever brought it gets its answer.
+
+Anybody's thread puts arrivals into the driver's inbox; the turn steps them. A `Ticket` is
+where a client's thread waits; a simulator passes an object with the same `settle`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+from glassraft.jobqueue.machine import Outcome
+from glassraft.raft.messages import Message
+
+if TYPE_CHECKING:
+    from glassraft.replica.turn import Replica
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The command was committed at this index, and this came of it."""
+
+    index: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """It was not served. `why`:
+
+    not_leader      another node leads; nothing was done
+    full            too many commands wait for a majority; nothing was done
+    overwritten     the command lost its place to another leader's; nothing was done
+    deposed         this node lost its leadership while the command was under way: its fate is unknown
+    shutting_down   the node stops; the fate of what was under way is unknown
+    """
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A read may be answered from what is applied now, up to this index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class NothingReady:
+    """A Take waited as long as it wanted, and there was no job."""
+
+
+Result = Applied | Unserved | Confirmed | NothingReady
+
+
+class Settles(Protocol):
+    """Somebody waits for a result."""
+
+    def settle(self, result: Result) -> None:
+        """Called once, from within the turn; must not block."""
+
+
+class Ticket:
+    """Where one thread waits for one result."""
+
+    __slots__ = ("_lock", "result")
+
+    def __init__(self) -> None:
+        self.result: Result | None = None
+        self._lock = Lock()
+        self._lock.acquire()
+
+    def settle(self, result: Result) -> None:
+        """Let the waiting thread go on with this result."""
+        if self.result is None:
+            self.result = result
+            self._lock.release()
+
+    def wait(self, timeout_s: float) -> Result | None:
+        """The result; None when there is none after `timeout_s` seconds."""
+        self._lock.acquire(timeout=timeout_s)
+        return self.result
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where and when a message was sent: its id, the sender's Lamport and wall clock, and the sender's queue.
+
+    `applied` and `digest` say what the sender's queue was like; 0 and "" where it said nothing.
+    """
+
+    id: str
+    clock: int
+    wall_ms: int
+    applied: int = 0
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageArrived:
+    """A peer's message. A request has `respond`, to which the network hands the one reply."""
+
+    message: Message
+    origin: Origin
+    respond: Callable[[Message, Origin], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLost:
+    """The network gave up on a message of this node's, and why."""
+
+    message: Message
+    id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandArrived:
+    """A client's command, checked: the turn stamps it and proposes it."""
+
+    op: str
+    arguments: str
+    ticket: Settles
+    session: str = ""
+    number: int = 0
+    low: int = 0
+
+
+@dataclass(slots=True)
+class TakeArrived:
+    """A worker asks for jobs, and waits for them until `until` (monotonic seconds)."""
+
+    command: CommandArrived
+    queues: tuple[str, ...]
+    count: int
+    until: float
+    is_alive: Callable[[], bool] = field(default=lambda: True)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadArrived:
+    """A client wants to read what is committed now."""
+
+    ticket: Settles
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Somebody wants to see the node between two turns. `see` must be quick, and must not change it."""
+
+    see: Callable[["Replica"], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """A deadline came."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShutDown:
+    """The node stops: whoever waits is told."""
+
+
+Arrival = MessageArrived | MessageLost | CommandArrived | TakeArrived | ReadArrived | Look | TimePassed | ShutDown

@@ -1,0 +1,58 @@
+"""Cluster time: the median of the nodes' clocks, which no single wrong clock can move.
+
+The leader stamps each command with it. It never goes back: where the last stamp is ahead of
+the median, it runs at half speed until the median has caught up. A leader that has not yet
+heard a majority goes on from the last stamp with its monotonic clock. Pure: all clocks come
+in from outside, in seconds (monotonic) and milliseconds (wall).
+"""
+
+from collections.abc import Iterable
+
+
+class ClusterClock:
+    """One node's idea of the cluster's time. `heard_for_s`: how long a peer's clock counts after it was heard."""
+
+    def __init__(self, node: int, members: Iterable[int], heard_for_s: float) -> None:
+        self._node = node
+        self._members = frozenset(members)
+        self._heard_for_s = heard_for_s
+        self._offsets: dict[int, tuple[float, float]] = {}
+        self._stamp_ms = 0.0
+        self._stamped_at = 0.0
+
+    def heard(self, node: int, wall_ms: int, now: float) -> None:
+        """A message of this node's said what its wall clock shows."""
+        self._offsets[node] = (wall_ms - now * 1000, now)
+
+    def goes_on_from(self, stamp_ms: int, now: float) -> None:
+        """A new leader begins at the last stamp in its log."""
+        if stamp_ms > self._stamp_ms:
+            self._stamp_ms, self._stamped_at = float(stamp_ms), now
+
+    def stamp(self, now: float, wall_ms: int) -> int:
+        """The cluster's time for a command, milliseconds UTC; never below an earlier one."""
+        self._stamp_ms, self._stamped_at = self._read(now, wall_ms), now
+        return int(self._stamp_ms)
+
+    def read_ms(self, now: float, wall_ms: int) -> int:
+        """What stamp() would say now."""
+        return int(self._read(now, wall_ms))
+
+    def _read(self, now: float, wall_ms: int) -> float:
+        since_stamp_ms = (now - self._stamped_at) * 1000
+        median = self._median(now, wall_ms)
+        if median is None:
+            return self._stamp_ms + since_stamp_ms if self._stamp_ms else float(wall_ms)
+        return max(median, self._stamp_ms + since_stamp_ms / 2)
+
+    def _median(self, now: float, wall_ms: int) -> float | None:
+        offsets = [
+            offset
+            for node, (offset, heard_at) in self._offsets.items()
+            if node != self._node and now - heard_at <= self._heard_for_s
+        ]
+        offsets.append(wall_ms - now * 1000)
+        if len(offsets) <= len(self._members) // 2:
+            return None
+        offsets.sort()
+        return offsets[(len(offsets) - 1) // 2] + now * 1000

@@ -1,0 +1,128 @@
+"""Who runs the turn, and on which thread.
+
+Whoever brings an arrival puts it into the inbox and, if nobody drives, drives: this is flat
+combining. Under load arrivals gather while one batch is written, so batches grow by
+themselves; an idle node answers without a single hand-over between threads. So server, disk
+and queue are used by one thread at a time, and need no lock of their own.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from glassraft.replica.arrivals import Arrival, Look, ShutDown, TimePassed
+from glassraft.replica.turn import Replica, turn
+
+TURNS_FOR_OTHERS = 8
+"""After so many turns a driving thread is relieved, so that its own caller is not kept waiting."""
+
+BATCH_ARRIVALS = 2_000
+"""How many arrivals one turn steps at most, so that heartbeats are never held up for long."""
+
+LOOK_TIMEOUT_S = 10.0
+
+
+class Driver:
+    """Runs turns of one replica. `on_failure` is told once of an error that ends the node."""
+
+    def __init__(self, replica: Replica, on_failure: Callable[[BaseException], None]) -> None:
+        self._replica = replica
+        self._on_failure = on_failure
+        self._inbox: deque[Arrival] = deque()
+        self._driving = threading.Lock()
+        self._stopped = False
+        self._failed = False
+        self._wakes_at = 0.0
+        self._timer_wakes = threading.Condition()
+        self._must_relieve = False
+        self._timer = threading.Thread(target=self._keep_time, name="timer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to keep time: elections, heartbeats, what is due."""
+        self._timer.start()
+
+    def bring(self, arrival: Arrival) -> None:
+        """Something arrived. It is stepped by this thread, or by the one that drives now.
+
+        Safe from any thread, and from within a turn. After a failure nothing is stepped any more.
+        """
+        self._inbox.append(arrival)
+        self._drive_if_nobody_does()
+
+    def look(self, see: Callable[[Replica], None]) -> None:
+        """Let `see` look at the replica between two turns; returns when it has."""
+        seen = threading.Event()
+
+        def see_and_tell(replica: Replica) -> None:
+            try:
+                see(replica)
+            finally:
+                seen.set()
+
+        self.bring(Look(see_and_tell))
+        if not seen.wait(LOOK_TIMEOUT_S):
+            raise TimeoutError("the node is too busy to be looked at")
+
+    def stop(self) -> None:
+        """Finish the batch under way, tell those who wait, and run no more turns."""
+        self.bring(ShutDown())
+        with self._driving:
+            self._stopped = True
+        with self._timer_wakes:
+            self._timer_wakes.notify()
+        if self._timer.is_alive() and self._timer is not threading.current_thread():
+            self._timer.join()
+
+    def _drive_if_nobody_does(self, turns: int = TURNS_FOR_OTHERS) -> None:
+        # The inbox is looked at again after the lock is given back: what came in between is not left behind.
+        while self._inbox and not self._stopped and self._driving.acquire(blocking=False):
+            try:
+                turns -= self._drive(turns)
+            finally:
+                self._driving.release()
+            if turns <= 0 and self._inbox:
+                self._ask_for_relief()
+                return
+
+    def _drive(self, turns: int) -> int:
+        """Run turns until the inbox is empty, or so many. The number that ran."""
+        inbox = self._inbox
+        done = 0
+        while inbox and done < turns and not self._failed:
+            arrivals = []
+            while inbox and len(arrivals) < BATCH_ARRIVALS:
+                arrivals.append(inbox.popleft())
+            try:
+                turn(self._replica, arrivals)
+            except BaseException as error:
+                self._failed = True
+                self._on_failure(error)
+            done += 1
+        if self._failed:
+            inbox.clear()
+        elif self._replica.next_deadline < self._wakes_at:
+            with self._timer_wakes:
+                self._timer_wakes.notify()
+        return done
+
+    def _ask_for_relief(self) -> None:
+        self._must_relieve = True
+        with self._timer_wakes:
+            self._timer_wakes.notify()
+
+    def _keep_time(self) -> None:
+        """The timer's thread: brings the time when a deadline has come, and relieves a thread that drove for long."""
+        while not self._stopped and not self._failed:
+            if self._must_relieve:
+                self._must_relieve = False
+                self._drive_if_nobody_does()
+            now = self._replica.clock.monotonic()
+            deadline = self._replica.next_deadline
+            if deadline <= now:
+                self.bring(TimePassed())
+                deadline = max(self._replica.next_deadline, now + 0.001)
+            with self._timer_wakes:
+                self._wakes_at = deadline
+                if not self._must_relieve and not self._stopped and self._replica.next_deadline >= deadline:
+                    self._timer_wakes.wait(max(0.0, deadline - self._replica.clock.monotonic()))
+                self._wakes_at = 0.0

@@ -1,0 +1,133 @@
+"""Writes down what happened: the server's notes and the messages, as events of the structured log.
+
+This is the one place that knows both the core's words and the log's (docs/events.md).
+Next: turn.py, which calls it in the order in which things happen.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from glassraft.events.writer import EventWriter
+from glassraft.jobqueue import ids
+from glassraft.jobqueue.commands import op_of
+from glassraft.jobqueue.machine import Outcome
+from glassraft.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+)
+from glassraft.raft.server import Note
+from glassraft.replica.arrivals import Origin
+
+KINDS: dict[type, str] = {
+    RequestVote: "RequestVote",
+    RequestVoteReply: "RequestVoteReply",
+    AppendEntries: "AppendEntries",
+    AppendEntriesReply: "AppendEntriesReply",
+}
+
+
+def _request_vote(message: RequestVote) -> dict[str, Any]:
+    return {"last": [message.last_log.term, message.last_log.index]}
+
+
+def _request_vote_reply(message: RequestVoteReply) -> dict[str, Any]:
+    return {"granted": message.vote_granted}
+
+
+def _append_entries(message: AppendEntries) -> dict[str, Any]:
+    return {
+        "prev": [message.prev_log.term, message.prev_log.index],
+        "count": len(message.entries),
+        "first": message.prev_log.index + 1,
+        "commit": message.leader_commit,
+        "round": message.round,
+    }
+
+
+def _append_entries_reply(message: AppendEntriesReply) -> dict[str, Any]:
+    return {
+        "success": message.success,
+        "round": message.round,
+        "match": message.match_index,
+        "conflict": [message.conflict_term, message.conflict_index],
+    }
+
+
+FIELDS: dict[type, Callable[[Any], dict[str, Any]]] = {
+    RequestVote: _request_vote,
+    RequestVoteReply: _request_vote_reply,
+    AppendEntries: _append_entries,
+    AppendEntriesReply: _append_entries_reply,
+}
+
+
+class Recorder:
+    """Turns what the core and the turn do into events. `term()` gives the server's current term."""
+
+    def __init__(self, node: int, writer: EventWriter, term: Callable[[], int]) -> None:
+        self.writer = writer
+        self._term = term
+        self._prefix = f"n{node}-"
+        self._sent = writer.seq  # message ids stay unique over restarts, as seq does
+
+    def next_message_id(self) -> str:
+        """An id that no other message of this node ever had or will have."""
+        self._sent = max(self._sent + 1, self.writer.seq + 1)
+        return f"{self._prefix}{self._sent}"
+
+    def sent(self, message: Message, id: str) -> None:
+        """A message goes out now."""
+        kind = type(message)
+        fields = FIELDS[kind](message)
+        why = message.why if isinstance(message, RequestVoteReply | AppendEntriesReply) else ""
+        self.writer.write(
+            "send", self._term(), why, to=message.receiver, kind=KINDS[kind], id=id, msg_term=message.term, **fields
+        )
+
+    def received(self, message: Message, origin: Origin) -> None:
+        """A message came in; everything recorded from now on is after its sending."""
+        self.writer.heard(origin.clock)
+        kind = type(message)
+        fields = FIELDS[kind](message)
+        fields["from"] = message.sender
+        self.writer.write(
+            "receive",
+            self._term(),
+            kind=KINDS[kind],
+            id=origin.id,
+            sent=origin.clock,
+            sent_ts=origin.wall_ms / 1000,
+            msg_term=message.term,
+            **fields,
+        )
+
+    def lost(self, message: Message, id: str, why: str) -> None:
+        """The network gave up on a message."""
+        self.writer.write("lost", self._term(), why, to=message.receiver, kind=KINDS[type(message)], id=id)
+
+    def notes(self, notes: Iterable[Note]) -> None:
+        """What the server noted since the last call."""
+        for note in notes:
+            fields = note.fields
+            if note.event == "append":
+                fields = {"entries": _summaries(fields["entries"])}
+            elif note.event == "truncate":
+                fields = {"from": fields["first"], "last": fields["last"]}
+            self.writer.write(note.event, note.term, note.why, **fields)
+
+    def applied(self, entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> None:
+        """Entries were applied, and jobs changed their states."""
+        jobs = [
+            [ids.to_text(number), was, state]
+            for outcome in outcomes
+            for number, was, state in outcome.transitions
+        ]
+        self.writer.write("apply", self._term(), first=entries[0].index, last=entries[-1].index, jobs=jobs)
+
+
+def _summaries(entries: Sequence[Entry]) -> list[list[Any]]:
+    return [[entry.index, entry.term, entry.kind, op_of(entry.command)] for entry in entries]

@@ -1,0 +1,325 @@
+"""The turn: step all, persist, then send, apply, release.
+
+One turn takes what has arrived, lets the server step all of it, and does what its `Ready`
+asks for, in the one order that is safe:
+
+    1  a leader's AppendEntries go out, while
+    2  hard state and entries are made durable, in one transaction
+    3  everything that depended on 2 goes out
+    4  what is committed is applied to the queue
+    5  whoever waited for it is told
+
+It is given its disk, its queue, its network and its clock. So a simulator runs the same
+code, and cuts it between any two effects by raising from one of them. Nothing in here
+blocks or knows a thread; who runs it, and when, is driver.py.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from glassraft.jobqueue import commands
+from glassraft.jobqueue.machine import Machine, Outcome
+from glassraft.raft.messages import AppendEntries, Entry, LogPosition, Message
+from glassraft.raft.server import (
+    HardState,
+    Persisted,
+    Propose,
+    Read,
+    Ready,
+    Server,
+    TimeIs,
+    Undelivered,
+)
+from glassraft.replica.arrivals import (
+    Applied,
+    Arrival,
+    CommandArrived,
+    Confirmed,
+    Look,
+    MessageArrived,
+    MessageLost,
+    Origin,
+    ReadArrived,
+    Settles,
+    ShutDown,
+    TakeArrived,
+    TimePassed,
+    Unserved,
+)
+from glassraft.replica.cluster_clock import ClusterClock
+from glassraft.replica.digests import Digests
+from glassraft.replica.recorder import Recorder
+from glassraft.replica.takes import WaitingTakes
+
+
+class Disk(Protocol):
+    """What keeps term, vote and log: storage.RaftStore, or a simulated disk."""
+
+    def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
+        """Durable when it returns."""
+
+    def persisted(self, last_log: LogPosition) -> Persisted:
+        """What the server is told then."""
+
+
+class Queue(Protocol):
+    """What commands are applied to: storage.QueueStore, or a simulated one."""
+
+    machine: Machine
+
+    def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
+        """Apply in order, in one transaction; one outcome each."""
+
+
+class Network(Protocol):
+    """What carries messages: replica.PeerNetwork, or a simulated one."""
+
+    def expect_reply(self, arrived: MessageArrived) -> None:
+        """A request is about to be stepped; its reply will be handed to send()."""
+
+    def send(self, message: Message, origin: Origin) -> None:
+        """Take a message on its way. Never blocks; what cannot be delivered comes back as MessageLost."""
+
+
+class Clock(Protocol):
+    """The machine's clocks."""
+
+    def monotonic(self) -> float:
+        """Seconds, from anywhere, never back."""
+
+    def wall_ms(self) -> int:
+        """UTC in whole milliseconds, as this machine believes."""
+
+
+class Replica:
+    """One node: the server, its disk and queue, and those who wait. Owned by one thread at a time."""
+
+    def __init__(
+        self,
+        *,
+        make_server: Callable[[Callable[[float], str]], Server],
+        disk: Disk,
+        queue: Queue,
+        network: Network,
+        clock: Clock,
+        cluster_clock: ClusterClock,
+        make_recorder: Callable[["Replica"], Recorder],
+        on_applied: Callable[[Sequence[Outcome]], None],
+    ) -> None:
+        self.disk = disk
+        self.queue = queue
+        self.network = network
+        self.clock = clock
+        self.cluster_clock = cluster_clock
+        self.on_applied = on_applied
+        self.server = make_server(self._opening)
+        self.recorder = make_recorder(self)
+        self.digests = Digests()
+        self.takes = WaitingTakes(queue.machine)
+        self.pending: dict[int, tuple[int, Settles]] = {}
+        self.tick_index = 0
+        self.leader_heard_at = clock.monotonic()
+
+    def now_ms(self) -> int:
+        """The cluster's time, as this node reads it now."""
+        return self.cluster_clock.read_ms(self.clock.monotonic(), self.clock.wall_ms())
+
+    @property
+    def next_deadline(self) -> float:
+        """When TimePassed must arrive at the latest (monotonic seconds)."""
+        deadline = min(self.server.next_deadline, self.takes.next_deadline)
+        due_ms = self.queue.machine.next_due_ms() if self._may_tick() else None
+        if due_ms is None:
+            return deadline
+        now = self.clock.monotonic()
+        wait_ms = due_ms - self.cluster_clock.read_ms(now, self.clock.wall_ms())
+        return min(deadline, now + max(wait_ms, 1) / 1000)
+
+    def _may_tick(self) -> bool:
+        return self.server.role == "leader" and self.tick_index <= self.queue.machine.applied_index
+
+    def _opening(self, now: float) -> str:
+        """The empty entry of a new leader's term carries the time, which goes on from its log's last stamp."""
+        last = self.server.log.last_index
+        newest = self.server.log.slice(last, max_entries=1, max_bytes=1) if last else ()
+        for entry in newest:
+            self.cluster_clock.goes_on_from(commands.stamp_of(entry.command), now)
+        self.cluster_clock.goes_on_from(self.queue.machine.now_ms, now)
+        return commands.opening(self.cluster_clock.stamp(now, self.clock.wall_ms()))
+
+
+def turn(replica: Replica, arrivals: Iterable[Arrival]) -> None:
+    """Step everything that has arrived, and do what comes of it, until nothing is left to do.
+
+    Raises what the disk or the queue raise: then the node must stop, and what was not
+    acknowledged was not promised.
+    """
+    now = replica.clock.monotonic()
+    for arrival in arrivals:
+        STEPS[type(arrival)](replica, arrival, now)
+        replica.recorder.notes(replica.server.take_notes())
+    replica.server.step(TimeIs(), now)
+    while True:
+        ready = replica.server.ready()
+        replica.recorder.notes(replica.server.take_notes())
+        if ready.is_empty and not _wake(replica, now):
+            break
+        _carry_out(replica, ready, now)
+    replica.recorder.writer.flush()
+
+
+def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
+    """The one safe order (see the head of this file)."""
+    _send(replica, ready.messages_now)
+    if ready.must_persist:
+        replica.disk.save(ready.hard_state, ready.truncate_from, ready.entries)
+        replica.server.step(replica.disk.persisted(replica.server.log.last), now)
+        replica.recorder.notes(replica.server.take_notes())
+    _send(replica, ready.messages_after)
+    for placed in ready.placed:
+        replica.pending[placed.index] = (placed.term, placed.ticket)
+    for refused in ready.refused:
+        refused.ticket.settle(Unserved(refused.why))
+    if ready.committed:
+        _apply(replica, ready.committed)
+    for ticket in ready.reads:
+        ticket.settle(Confirmed(replica.queue.machine.applied_index))
+    if replica.server.role != "leader":
+        _tell_those_who_wait_for_a_leader(replica)
+
+
+def _send(replica: Replica, messages: Sequence[Message]) -> None:
+    machine = replica.queue.machine
+    for message in messages:
+        id = replica.recorder.next_message_id()
+        replica.recorder.sent(message, id)
+        is_heartbeat = isinstance(message, AppendEntries) and not message.entries
+        replica.network.send(
+            message,
+            Origin(
+                id,
+                replica.recorder.writer.clock,
+                replica.clock.wall_ms(),
+                machine.applied_index if is_heartbeat else 0,
+                machine.digest if is_heartbeat else "",
+            ),
+        )
+
+
+def _apply(replica: Replica, entries: Sequence[Entry]) -> None:
+    outcomes = replica.queue.apply(entries)
+    replica.recorder.applied(entries, outcomes)
+    machine = replica.queue.machine
+    replica.digests.remember(machine.applied_index, machine.digest)
+    for entry, outcome in zip(entries, outcomes, strict=True):
+        waiting = replica.pending.pop(entry.index, None)
+        if waiting is not None:
+            term, ticket = waiting
+            ticket.settle(Applied(entry.index, outcome) if term == entry.term else Unserved("overwritten"))
+    replica.on_applied(outcomes)
+
+
+def _wake(replica: Replica, now: float) -> bool:
+    """A leader proposes what waits for no client: Takes that can be served now, and a Tick that is due."""
+    if replica.server.role != "leader":
+        return False
+    woken = replica.takes.wake(now)
+    for command in woken:
+        _propose(replica, command, now)
+    machine = replica.queue.machine
+    if replica._may_tick() and machine.due_now(replica.cluster_clock.read_ms(now, replica.clock.wall_ms())):
+        _propose(replica, CommandArrived("Tick", commands.tick(), NOBODY), now)
+        replica.tick_index = replica.server.log.last_index
+        return True
+    return bool(woken)
+
+
+def _tell_those_who_wait_for_a_leader(replica: Replica) -> None:
+    """This node does not lead (any longer): the clients must go elsewhere."""
+    if replica.pending:
+        waiting, replica.pending = replica.pending, {}
+        for _term, ticket in waiting.values():
+            ticket.settle(Unserved("deposed"))
+    replica.takes.refuse_all("not_leader")
+
+
+# What each arrival means
+
+
+def _propose(replica: Replica, arrival: CommandArrived, now: float) -> None:
+    """Stamp the command with the cluster's time and put it into the log."""
+    stamp_ms = replica.cluster_clock.stamp(now, replica.clock.wall_ms())
+    text = commands.envelope(
+        arrival.op, arrival.arguments, stamp_ms, arrival.session, arrival.number, arrival.low
+    )
+    replica.server.step(Propose(arrival.ticket, text), now)
+
+
+def _take(replica: Replica, arrival: TakeArrived, now: float) -> None:
+    if replica.server.role != "leader":
+        arrival.command.ticket.settle(Unserved("not_leader"))
+    else:
+        replica.takes.add(arrival)
+
+
+def _message(replica: Replica, arrival: MessageArrived, now: float) -> None:
+    message, origin = arrival.message, arrival.origin
+    replica.recorder.received(message, origin)
+    replica.cluster_clock.heard(message.sender, origin.wall_ms, now)
+    if origin.digest:
+        replica.digests.compare(message.sender, origin.applied, origin.digest)
+    if arrival.respond is not None:
+        replica.network.expect_reply(arrival)
+    replica.server.step(message, now)
+    if message.sender == replica.server.leader_id:
+        replica.leader_heard_at = now
+
+
+def _lost(replica: Replica, arrival: MessageLost, now: float) -> None:
+    message = arrival.message
+    replica.recorder.lost(message, arrival.id, arrival.why)
+    if isinstance(message, AppendEntries):
+        replica.server.step(Undelivered(message.receiver, message.round), now)
+
+
+def _read(replica: Replica, arrival: ReadArrived, now: float) -> None:
+    replica.server.step(Read(arrival.ticket), now)
+
+
+def _look(replica: Replica, arrival: Look, now: float) -> None:
+    arrival.see(replica)
+
+
+def _time_passed(replica: Replica, arrival: TimePassed, now: float) -> None:
+    replica.takes.expire(now)
+
+
+def _shut_down(replica: Replica, arrival: ShutDown, now: float) -> None:
+    waiting, replica.pending = replica.pending, {}
+    for _term, ticket in waiting.values():
+        ticket.settle(Unserved("shutting_down"))
+    replica.takes.refuse_all("shutting_down")
+    for read in replica.server.waiting_reads:
+        read.ticket.settle(Unserved("shutting_down"))
+    replica.server.waiting_reads = []
+
+
+class _Nobody:
+    """Waits for nothing: the ticket of commands that the node proposes by itself."""
+
+    def settle(self, result: object) -> None: ...
+
+
+NOBODY = _Nobody()
+
+STEPS: dict[type, Callable[[Replica, Any, float], None]] = {
+    MessageArrived: _message,
+    MessageLost: _lost,
+    CommandArrived: _propose,
+    TakeArrived: _take,
+    ReadArrived: _read,
+    Look: _look,
+    TimePassed: _time_passed,
+    ShutDown: _shut_down,
+}

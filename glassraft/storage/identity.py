@@ -1,0 +1,156 @@
+"""Whose files these are: which cluster, which node, and the members that the cluster was made of.
+
+config.json makes a new cluster and no more. What it said then is stored in each node's
+files; a start that differs is refused here, because a quorum changed by hand loses what
+was committed.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from glassraft.errors import StorageError
+
+APPLICATION_ID = 0x676C7266  # "glrf", in the header of each file
+FORMAT_VERSION = 1
+
+
+class DamagedFile(StorageError):
+    """The file is not a database, or its contents contradict each other."""
+
+
+class WrongFile(StorageError):
+    """The file is sound, but of another node, cluster, list of members or version."""
+
+
+class DiskFailed(StorageError):
+    """The disk refused to read or write: full, failing, or not permitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """`members` maps each node's id to its "host:port"."""
+
+    cluster_id: str
+    cluster: str
+    node_id: int
+    members: Mapping[int, str]
+
+    def members_text(self) -> str:
+        """The members as canonical JSON, as the files store them."""
+        return json.dumps({str(id): self.members[id] for id in sorted(self.members)}, separators=(",", ":"))
+
+    def check(self, stored: "Identity", path: Path) -> None:
+        """Compare what config.json says with what the file says; `self.cluster_id` may be "" for any.
+
+        Raises WrongFile with what differs and what to do.
+        """
+        if stored.node_id != self.node_id:
+            raise WrongFile(
+                f"{path} belongs to n{stored.node_id}, not to n{self.node_id}: give each node its own files"
+            )
+        if stored.cluster != self.cluster:
+            raise WrongFile(
+                f'{path} belongs to the cluster "{stored.cluster}", and config.json describes "{self.cluster}": '
+                "use that cluster's config.json, another data folder, or --fresh to begin anew without its data"
+            )
+        if dict(stored.members) != dict(self.members):
+            raise WrongFile(
+                f"{path} was made for {describe_members(stored.members)}, and now "
+                f"{describe_members(self.members)} are configured: a quorum changed by hand loses what was committed. "
+                "Start with the old list, or with --fresh to begin anew without its data"
+            )
+        if self.cluster_id and stored.cluster_id != self.cluster_id:
+            raise WrongFile(
+                f"{path} belongs to another cluster of the same name (id {stored.cluster_id}, not {self.cluster_id}): "
+                "use its own data folder, or --fresh to begin anew without its data"
+            )
+
+
+def describe_members(members: Mapping[int, str]) -> str:
+    """The members in a few words, for a message."""
+    return f"{len(members)} nodes (" + ", ".join(f"n{id} at {members[id]}" for id in sorted(members)) + ")"
+
+
+def members_from_text(text: str) -> dict[int, str]:
+    """The inverse of Identity.members_text."""
+    return {int(id): str(address) for id, address in json.loads(text).items()}
+
+
+def read_identity(raft_file: Path) -> Identity | None:
+    """Whose this raft file is; None where there is no such file.
+
+    Raises StorageError when it cannot be read, and DiskFailed while its node has it open.
+    """
+    if not raft_file.exists():
+        return None
+    with closing(connect(raft_file)) as connection, translated_errors(raft_file):
+        check_header(connection, raft_file)
+        return load_identity(connection)
+
+
+def load_identity(connection: sqlite3.Connection) -> Identity:
+    """The identity that an open raft file holds."""
+    row = connection.execute("SELECT cluster_id, cluster, node_id, members FROM identity WHERE id = 1").fetchone()
+    return Identity(row[0], row[1], row[2], members_from_text(row[3]))
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection without Python's own transactions, usable from whichever thread drives."""
+    with translated_errors(path):
+        return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
+
+
+def check_header(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that is not ours, or that a newer Glassraft wrote."""
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application_id != APPLICATION_ID:
+        raise WrongFile(f"{path} is not a Glassraft file: move it away, or use another data folder")
+    if version > FORMAT_VERSION:
+        raise WrongFile(
+            f"{path} was written by a newer Glassraft (format {version}, this one reads {FORMAT_VERSION}): "
+            "start it with that version"
+        )
+
+
+def stamp_header(connection: sqlite3.Connection) -> None:
+    """Mark a new file as ours, in the format of this version."""
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+
+
+def check_soundness(connection: sqlite3.Connection, path: Path) -> None:
+    """SQLite's own quick check of a file's structure."""
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise DamagedFile(f"{path} is damaged ({verdict}): {WHAT_TO_DO_WITH_DAMAGE}")
+
+
+WHAT_TO_DO_WITH_DAMAGE = (
+    "keep a copy, then replace this server by a new one, or restore both of its files from one moment's copy"
+)
+
+
+class translated_errors:  # noqa: N801 - reads as a statement: with translated_errors(path):
+    """Turn sqlite3's errors into StorageErrors that name the file and say what to do."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if not isinstance(error, sqlite3.Error | OSError):
+            return
+        text = str(error)
+        if isinstance(error, sqlite3.OperationalError) and "locked" in text:
+            raise DiskFailed(f"{self.path} is in use by another process: stop that node first") from error
+        if isinstance(error, sqlite3.OperationalError | OSError) and "malformed" not in text:
+            raise DiskFailed(
+                f"{self.path}: {text}: check the disk's space and permissions, then start the node again"
+            ) from error
+        raise DamagedFile(f"{self.path} is damaged ({text}): {WHAT_TO_DO_WITH_DAMAGE}") from error

@@ -1,0 +1,190 @@
+"""node-N.raft.db: Figure 2's persistent state, synced once a batch.
+
+One transaction holds everything that a Ready wants durable. The file is locked for its node
+alone. Next: queue_store.py, for what is applied; raft/server.py, for who decides.
+"""
+
+import os
+import sqlite3
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
+from glassraft.raft.messages import Entry, LogPosition
+from glassraft.raft.server import HardState, Persisted
+from glassraft.storage.identity import (
+    Identity,
+    WrongFile,
+    check_header,
+    check_soundness,
+    connect,
+    load_identity,
+    stamp_header,
+    translated_errors,
+)
+
+SCHEMA = """
+CREATE TABLE identity (
+    id INTEGER PRIMARY KEY CHECK (id = 1), cluster_id TEXT NOT NULL, cluster TEXT NOT NULL,
+    node_id INTEGER NOT NULL, members TEXT NOT NULL) STRICT;
+CREATE TABLE hard_state (
+    id INTEGER PRIMARY KEY CHECK (id = 1), term INTEGER NOT NULL, voted_for INTEGER) STRICT;
+CREATE TABLE log (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, kind TEXT NOT NULL, command TEXT NOT NULL) STRICT;
+-- Where each term begins in the log: so a start needs not read it all.
+CREATE TABLE terms (term INTEGER PRIMARY KEY, first_idx INTEGER NOT NULL) STRICT;
+CREATE TABLE membership (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, configuration TEXT NOT NULL) STRICT;
+CREATE TABLE snapshot (
+    id INTEGER PRIMARY KEY CHECK (id = 1), idx INTEGER NOT NULL, term INTEGER NOT NULL,
+    queue_file TEXT NOT NULL) STRICT;
+"""
+
+CHECKPOINT_PAGES = 4_000
+"""How far SQLite's write-ahead log grows before it is copied into the file: 16 MiB, so seldom."""
+
+CHECK_SIZE_LIMIT = 64 * 1024 * 1024
+"""A start checks a file's whole structure only up to this size, so that it stays a matter of a second.
+
+A larger file's damage is found when its pages are read, and stops the node then.
+"""
+
+
+class RaftStore:
+    """The open raft file of one node. Only one thread may use it at a time."""
+
+    def __init__(self, path: Path, identity: Identity) -> None:
+        """Open an existing file; `identity` is what this node is configured to be.
+
+        Raises WrongFile, DamagedFile or DiskFailed, each saying what to do.
+        """
+        self.path = path
+        self.connection = connect(path)
+        try:
+            with translated_errors(path):
+                self.connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+                check_header(self.connection, path)
+                self._set_up()
+                if path.stat().st_size <= CHECK_SIZE_LIMIT:
+                    check_soundness(self.connection, path)
+                self.identity = load_identity(self.connection)
+                identity.check(self.identity, path)
+                term, voted_for = self.connection.execute("SELECT term, voted_for FROM hard_state").fetchone()
+                self.hard_state = HardState(term, voted_for)
+                self.queue_file = str(self.connection.execute("SELECT queue_file FROM snapshot").fetchone()[0])
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _set_up(self) -> None:
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = FULL")
+        self.connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        # Takes the lock now, so that a second process learns at once whose file it is.
+        self.connection.execute("BEGIN IMMEDIATE")
+        self.connection.execute("COMMIT")
+
+    @classmethod
+    def create(cls, path: Path, identity: Identity, queue_file: str) -> None:
+        """Make a new node's file, synced together with its folder."""
+        if path.exists():
+            raise WrongFile(f"{path} exists: a new node must not write over it. Move it away, or start without --new")
+        connection = connect(path)
+        try:
+            with translated_errors(path):
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.executescript("BEGIN;" + SCHEMA)
+                connection.execute(
+                    "INSERT INTO identity VALUES (1, ?, ?, ?, ?)",
+                    (identity.cluster_id, identity.cluster, identity.node_id, identity.members_text()),
+                )
+                connection.execute("INSERT INTO hard_state VALUES (1, 0, NULL)")
+                connection.execute("INSERT INTO membership VALUES (0, 0, ?)", (identity.members_text(),))
+                connection.execute("INSERT INTO snapshot VALUES (1, 0, 0, ?)", (queue_file,))
+                stamp_header(connection)
+                connection.execute("COMMIT")
+        finally:
+            connection.close()
+        sync_folder(path.parent)
+
+    # Reading
+
+    def load_log(self) -> Log:
+        """The log as `Server` wants it: every term's run, the newest entries, and a reader for the rest."""
+        with translated_errors(self.path):
+            last_index = self.connection.execute("SELECT max(idx) FROM log").fetchone()[0] or 0
+            terms = self.connection.execute("SELECT term, first_idx FROM terms ORDER BY term").fetchall()
+        return Log(terms=terms, tail=self._tail(last_index), last_index=last_index, read=self.read)
+
+    def _tail(self, last_index: int) -> list[Entry]:
+        size, first = 0, last_index + 1
+        with translated_errors(self.path):
+            rows = self.connection.execute("SELECT idx, length(command) FROM log ORDER BY idx DESC")
+            for index, length in rows:
+                size += length
+                if last_index - index >= TAIL_ENTRIES or size > TAIL_BYTES:
+                    break
+                first = index
+            rows.close()
+        return self.read(first, last_index)
+
+    def read(self, first: int, last: int) -> list[Entry]:
+        """The entries first..last, both included."""
+        with translated_errors(self.path):
+            rows = self.connection.execute(
+                "SELECT idx, term, kind, command FROM log WHERE idx BETWEEN ? AND ? ORDER BY idx", (first, last)
+            ).fetchall()
+        return [Entry(*row) for row in rows]
+
+    # Writing
+
+    def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
+        """Make all of it durable, in one transaction and one sync. Raises DiskFailed; then nothing was written."""
+        with translated_errors(self.path):
+            execute = self.connection.execute
+            execute("BEGIN IMMEDIATE")
+            try:
+                if hard_state is not None:
+                    execute("UPDATE hard_state SET term = ?, voted_for = ?", hard_state)
+                if truncate_from is not None:
+                    execute("DELETE FROM log WHERE idx >= ?", (truncate_from,))
+                    execute("DELETE FROM terms WHERE first_idx >= ?", (truncate_from,))
+                    execute("DELETE FROM membership WHERE idx >= ?", (truncate_from,))
+                self._insert(entries)
+                execute("COMMIT")
+            except sqlite3.Error:
+                if self.connection.in_transaction:
+                    execute("ROLLBACK")
+                raise
+        if hard_state is not None:
+            self.hard_state = hard_state
+
+    def _insert(self, entries: Sequence[Entry]) -> None:
+        previous_term = 0
+        for entry in entries:
+            if entry.term != previous_term:
+                self.connection.execute("INSERT OR IGNORE INTO terms VALUES (?, ?)", (entry.term, entry.index))
+                previous_term = entry.term
+        self.connection.executemany(
+            "INSERT INTO log VALUES (?, ?, ?, ?)",
+            [(entry.index, entry.term, entry.kind, entry.command) for entry in entries],
+        )
+
+    def persisted(self, last_log: LogPosition) -> Persisted:
+        """What `Server` is told once save() has returned."""
+        return Persisted(self.hard_state, last_log)
+
+    def close(self) -> None:
+        """Close the file; what save() returned for is on disk already."""
+        with translated_errors(self.path):
+            self.connection.close()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new file's name durable too. Windows has no such call, and its file systems journal names."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
