@@ -40,7 +40,7 @@ BATCH_SHARE = 2
 """A batch of entries grows when it is written as JSON within XML, so a body must hold it this often."""
 
 LIKENESS = 0.7
-"""How alike two keys must be (difflib's ratio) for "did you mean": a slip of the fingers, not another word."""
+"""How alike two keys must be (difflib's ratio) for "did you mean": a slip, not another word."""
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 _REQUIRED = object()
