@@ -1,0 +1,233 @@
+"""The machine's book: its tables, the little that is kept of them in memory, and the only way to write.
+
+Every change of a command goes through `Book.write`, which also records it for the digest: a
+chain of SHA-256 over the rows written, by which two nodes that differ are found at once.
+`Book.move` takes a job along a line of the table of transitions, with its count and history.
+Who decides what to write: submitting.py, running.py, due.py and sessions.py.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from glassraft.errors import GlassraftError
+from glassraft.jobqueue import states
+from glassraft.jobqueue.counts import Counts
+from glassraft.jobqueue.schema import KIND_COMES_DUE, WRITES
+
+HISTORY_KEPT: Final = 50
+TRACEBACKS_KEPT: Final = 10
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+
+
+class Refusal(NamedTuple):
+    """A command that changed nothing but the time: the fault's name, a sentence, and details in data."""
+
+    code_name: str
+    message: str
+    detail: dict[str, Any]
+
+
+class BrokenQueue(GlassraftError):
+    """The queue's tables are not what the machine left there: the node must stop."""
+
+
+class Job(NamedTuple):
+    """What the machine reads of a job's row."""
+
+    id: int
+    state: str
+    queue: str
+    token: int
+    worker: str | None
+    attempt: int
+    failures: int
+    never_started: int
+    releases: int
+    max_attempts: int
+    timeout_ms: int | None
+    lease_ms: int | None
+    at_ms: int
+    lease_until_ms: int | None
+    lease_cap_ms: int | None
+    started: int
+    history_n: int
+    backoff_base_ms: int | None
+    backoff_factor: int | None
+    backoff_cap_ms: int | None
+
+
+_COLUMNS: Final = ", ".join(Job._fields)
+_BY_ID: Final = f"SELECT {_COLUMNS} FROM jobs WHERE id = ?"
+_READY: Final = (
+    f"SELECT {_COLUMNS} FROM jobs INDEXED BY jobs_ready"
+    " WHERE queue = ? AND state = 'ready' ORDER BY priority DESC, id LIMIT ?"
+)
+
+FIRST_LEASE: Final = (
+    "SELECT lease_until_ms FROM jobs INDEXED BY jobs_leased"
+    " WHERE state = 'running' ORDER BY lease_until_ms, id LIMIT 1"
+)
+FIRST_DUE: Final = "SELECT at_ms FROM due ORDER BY at_ms, kind, id LIMIT 1"
+FIRST_SESSION_CHECK: Final = "SELECT min(check_ms) FROM sessions"
+
+
+class Book:
+    """The tables behind one connection, whose transactions are the caller's."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        row = connection.execute(
+            "SELECT applied_index, applied_term, digest, now_ms, lease_gap_ms FROM applied WHERE one = 1"
+        ).fetchone()
+        if row is None:
+            raise BrokenQueue("the queue's file says not what was applied: its table `applied` is empty")
+        self.index: int = row[0]
+        self.term: int = row[1]
+        self.digest: str = row[2]
+        self.now_ms: int = row[3]
+        self.lease_gap_ms: int = row[4]
+        self.counts = Counts(connection)
+        self.sessions: int = connection.execute("SELECT count(*) FROM sessions").fetchone()[0]
+        self.first_session_check_ms: int | None = None
+        self.find_first_session_check()
+        self.transitions: list[tuple[int, str, str]] = []
+        self._written: list[tuple[str, Sequence[tuple[Any, ...]]]] = []
+        self._first_due_ms: int | None = None
+        self._first_due_exact = False
+        self.first_due_ms()
+
+    @property
+    def lease_now_ms(self) -> int:
+        """Lease time: cluster time less the gaps at changes of leader."""
+        return self.now_ms - self.lease_gap_ms
+
+    # One command, from begin to seal
+
+    def begin(self, index: int, term: int) -> None:
+        """The entry at `index` is being applied."""
+        self.index = index
+        self.term = term
+        self.transitions = []
+
+    def seal(self) -> None:
+        """The entry is applied: its rows, and the time, go into the digest."""
+        record = _encode([self.digest, self.index, self.now_ms, self.lease_gap_ms, self._written])
+        self.digest = hashlib.sha256(record.encode("ascii")).hexdigest()
+        self._written.clear()
+
+    def flush(self) -> None:
+        """What is kept in memory reaches its tables, before the caller commits."""
+        self.counts.flush()
+        self.connection.execute(
+            "UPDATE applied SET applied_index = ?, applied_term = ?, digest = ?, now_ms = ?, lease_gap_ms = ?"
+            " WHERE one = 1",
+            (self.index, self.term, self.digest, self.now_ms, self.lease_gap_ms),
+        )
+
+    # Writing
+
+    def write(self, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Runs the statement of schema.WRITES once for each of the rows, and records it for the digest."""
+        if len(rows) == 1:
+            self.connection.execute(WRITES[name], rows[0])
+        elif rows:
+            self.connection.executemany(WRITES[name], rows)
+        else:
+            return
+        self._written.append((name, rows))
+
+    def move(
+        self,
+        jobs: Sequence[Job],
+        event: str,
+        after: str,
+        *,
+        error: str | None = None,
+        token: int | None = None,
+        worker: str | None = None,
+    ) -> list[int]:
+        """Notes that `jobs` go to state `after`; the caller writes their rows, with the numbers returned.
+
+        A number is that of the new row in the job's history, which keeps the last 50. `token` and
+        `worker` are given where the move begins an attempt.
+        """
+        history = []
+        numbers = []
+        for job in jobs:
+            states.check(event, job.state, after)
+            self.counts.moved(job.queue, event, job.state, after)
+            self.transitions.append((job.id, job.state, after))
+            n = job.history_n + 1
+            numbers.append(n)
+            attempt = (job.attempt, job.token, job.worker)
+            if token is not None:
+                attempt = (job.attempt + 1, token, worker)
+            history.append((job.id, n, self.now_ms, event, job.state, after, *attempt, error))
+        self.write("history", history)
+        for job, n in zip(jobs, numbers, strict=True):
+            if n > HISTORY_KEPT:
+                self.write("history cut", [(job.id, n - HISTORY_KEPT)])
+                self.write("tracebacks cut", [(job.id, n - HISTORY_KEPT)])
+        return numbers
+
+    def add_traceback(self, job: int, n: int, traceback: str) -> None:
+        """The traceback that belongs to row `n` of the job's history; the last 10 are kept."""
+        self.write("traceback", [(job, n, traceback)])
+        too_old = self.connection.execute(
+            "SELECT n FROM tracebacks WHERE job = ? ORDER BY n DESC LIMIT 1 OFFSET ?", (job, TRACEBACKS_KEPT)
+        ).fetchone()
+        if too_old:
+            self.write("tracebacks cut", [(job, too_old[0])])
+
+    def schedule(self, rows: Sequence[tuple[int, int]]) -> None:
+        """Jobs that come due: (at_ms, job) each."""
+        self.write("due", [(at_ms, KIND_COMES_DUE, job) for at_ms, job in rows])
+        for at_ms, _ in rows:
+            self.expect(at_ms)
+
+    # What comes due first: a bound that is never too late, made exact when somebody asks
+
+    def expect(self, at_ms: int) -> None:
+        """A row of `due` or a lease has its time at `at_ms`, cluster time."""
+        if self._first_due_ms is None or at_ms < self._first_due_ms:
+            self._first_due_ms = at_ms
+
+    def expect_less(self) -> None:
+        """A row of `due` or a lease is gone or later, perhaps the first."""
+        self._first_due_exact = False
+
+    def first_due_ms(self) -> int | None:
+        """The cluster time of the next row of `due` or end of a lease; None where there is neither."""
+        if not self._first_due_exact:
+            lease = self.connection.execute(FIRST_LEASE).fetchone()
+            due = self.connection.execute(FIRST_DUE).fetchone()
+            times = ([lease[0] + self.lease_gap_ms] if lease else []) + ([due[0]] if due else [])
+            self._first_due_ms = min(times, default=None)
+            self._first_due_exact = True
+        return self._first_due_ms
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether anything has its time by `now_ms`, cluster time."""
+        if self._first_due_ms is None or self._first_due_ms > now_ms:
+            return False
+        first = self.first_due_ms()
+        return first is not None and first <= now_ms
+
+    # Reading
+
+    def job(self, number: int) -> Job | None:
+        """The job's row as it is now."""
+        row = self.connection.execute(_BY_ID, (number,)).fetchone()
+        return None if row is None else Job._make(row)
+
+    def ready(self, queue: str, count: int) -> list[Job]:
+        """The next jobs of a queue that may be taken: by priority, then by id."""
+        return [Job._make(row) for row in self.connection.execute(_READY, (queue, count))]
+
+    def find_first_session_check(self) -> None:
+        """When the next session is to be looked at, kept in memory so that most commands need not ask."""
+        self.first_session_check_ms = self.connection.execute(FIRST_SESSION_CHECK).fetchone()[0]

@@ -1,0 +1,187 @@
+"""The tables of queue.db: the machine's whole state, which a user can read with `sqlite3` too.
+
+All columns of the queue's full semantics are here from the start, so that nothing has to be
+migrated when the rest of it is built. Times are cluster time in milliseconds UTC, but for
+lease_until_ms and lease_cap_ms, which are lease time: cluster time less applied.lease_gap_ms.
+Every write to these tables goes through book.py; reader.py reads them for people and workers.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Final
+
+FORMAT: Final = 1
+"""The version of these tables. A file with a higher one is from a newer Glassraft."""
+
+KIND_DEADLINE: Final = 1
+KIND_COMES_DUE: Final = 2
+KIND_CASCADE: Final = 3
+"""What a row of `due` stands for. Kind 0 is a lease's end, which is kept with the job."""
+
+TABLES: Final = """
+CREATE TABLE applied (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    format INTEGER NOT NULL,
+    machine_version INTEGER NOT NULL DEFAULT 1,
+    cluster_id TEXT NOT NULL,
+    node_id INTEGER NOT NULL,
+    applied_index INTEGER NOT NULL DEFAULT 0,
+    applied_term INTEGER NOT NULL DEFAULT 0,
+    configuration TEXT NOT NULL DEFAULT '',
+    digest TEXT NOT NULL DEFAULT '',
+    now_ms INTEGER NOT NULL DEFAULT 0,
+    lease_gap_ms INTEGER NOT NULL DEFAULT 0
+);
+
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY,
+    state TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    task TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    submitted_ms INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,             -- when it comes, or came, due
+    max_attempts INTEGER NOT NULL,
+    timeout_ms INTEGER,
+    lease_ms INTEGER,
+    backoff_base_ms INTEGER,
+    backoff_factor INTEGER,             -- thousandths
+    backoff_cap_ms INTEGER,
+    backoff_delays TEXT,
+    attempt INTEGER NOT NULL DEFAULT 0,         -- the number of times it was taken
+    failures INTEGER NOT NULL DEFAULT 0,        -- the attempts that count
+    never_started INTEGER NOT NULL DEFAULT 0,   -- in a row
+    releases INTEGER NOT NULL DEFAULT 0,        -- in a row
+    token INTEGER NOT NULL DEFAULT 0,           -- of the last lease
+    worker TEXT,                                -- of the last lease
+    taken_ms INTEGER,
+    lease_until_ms INTEGER,                     -- lease time
+    lease_cap_ms INTEGER,                       -- lease time: no lease goes beyond it
+    started INTEGER NOT NULL DEFAULT 0,         -- 1 once this attempt was extended
+    fraction INTEGER,                           -- thousandths done
+    note TEXT,
+    cancel_requested_ms INTEGER,
+    error TEXT,
+    finished_ms INTEGER,
+    history_n INTEGER NOT NULL DEFAULT 1,       -- the number of its last row in history
+    key TEXT,
+    unique_for_ms INTEGER,
+    partition TEXT,
+    deadline_ms INTEGER,
+    tags TEXT,
+    retention_ms INTEGER,
+    on_dead TEXT,
+    batch TEXT,
+    waits_for INTEGER NOT NULL DEFAULT 0,
+    on_dependency TEXT,
+    unknown_since_ms INTEGER
+);
+CREATE INDEX jobs_by_state ON jobs (state, queue, id);
+CREATE INDEX jobs_by_task ON jobs (task, id);
+CREATE INDEX jobs_ready ON jobs (queue, priority DESC, id) WHERE state = 'ready';
+CREATE INDEX jobs_leased ON jobs (lease_until_ms, id) WHERE state = 'running';
+
+CREATE TABLE arguments (
+    job INTEGER PRIMARY KEY,
+    args TEXT NOT NULL,
+    kwargs TEXT NOT NULL
+);
+
+CREATE TABLE results (
+    job INTEGER PRIMARY KEY,
+    result TEXT NOT NULL
+);
+
+CREATE TABLE history (
+    job INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    ms INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    token INTEGER NOT NULL,
+    worker TEXT,
+    error TEXT,
+    PRIMARY KEY (job, n)
+) WITHOUT ROWID;
+
+CREATE TABLE tracebacks (
+    job INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    traceback TEXT NOT NULL,
+    PRIMARY KEY (job, n)
+) WITHOUT ROWID;
+
+CREATE TABLE due (
+    at_ms INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    PRIMARY KEY (at_ms, kind, id)
+) WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    used_ms INTEGER NOT NULL,
+    low INTEGER NOT NULL,
+    check_ms INTEGER NOT NULL           -- when to look whether it was used since
+) WITHOUT ROWID;
+CREATE INDEX sessions_to_check ON sessions (check_ms, id);
+
+CREATE TABLE answers (
+    session TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    answer TEXT NOT NULL,
+    PRIMARY KEY (session, number)
+) WITHOUT ROWID;
+
+CREATE TABLE counts (
+    queue TEXT NOT NULL,
+    what TEXT NOT NULL,                 -- a state, or one of counts.TOTALS
+    n INTEGER NOT NULL,
+    PRIMARY KEY (queue, what)
+) WITHOUT ROWID;
+"""
+
+WRITES: Final[Mapping[str, str]] = {
+    "job": "INSERT INTO jobs (id, state, queue, task, priority, submitted_ms, at_ms, max_attempts,"
+    " timeout_ms, lease_ms, backoff_base_ms, backoff_factor, backoff_cap_ms)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    "job arguments": "INSERT INTO arguments (job, args, kwargs) VALUES (?,?,?)",
+    "job ready": "UPDATE jobs SET state = 'ready', history_n = ? WHERE id = ?",
+    "job taken": "UPDATE jobs SET state = 'running', token = ?, worker = ?, attempt = ?, taken_ms = ?,"
+    " lease_until_ms = ?, lease_cap_ms = ?, started = 0, fraction = NULL, note = NULL, history_n = ?"
+    " WHERE id = ?",
+    "job extended": "UPDATE jobs SET lease_until_ms = ?, started = 1, never_started = 0,"
+    " fraction = coalesce(?, fraction), note = coalesce(?, note) WHERE id = ?",
+    "job ended": "UPDATE jobs SET state = ?, at_ms = ?, failures = ?, never_started = ?, releases = ?,"
+    " error = coalesce(?, error), finished_ms = ?, lease_until_ms = NULL, lease_cap_ms = NULL, history_n = ?"
+    " WHERE id = ?",
+    "job result": "INSERT INTO results (job, result) VALUES (?,?)",
+    "history": "INSERT INTO history (job, n, ms, event, before, after, attempt, token, worker, error)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?)",
+    "history cut": "DELETE FROM history WHERE job = ? AND n <= ?",
+    "traceback": "INSERT INTO tracebacks (job, n, traceback) VALUES (?,?,?)",
+    "tracebacks cut": "DELETE FROM tracebacks WHERE job = ? AND n <= ?",
+    "due": "INSERT INTO due (at_ms, kind, id) VALUES (?,?,?)",
+    "due done": "DELETE FROM due WHERE at_ms = ? AND kind = ? AND id = ?",
+    "session": "INSERT INTO sessions (id, used_ms, low, check_ms) VALUES (?,?,?,?)",
+    "session used": "UPDATE sessions SET used_ms = ?, low = ? WHERE id = ?",
+    "session checked": "UPDATE sessions SET check_ms = ? WHERE id = ?",
+    "session expired": "DELETE FROM sessions WHERE id = ?",
+    "answer": "INSERT INTO answers (session, number, answer) VALUES (?,?,?)",
+    "answers below": "DELETE FROM answers WHERE session = ? AND number < ?",
+    "answers of": "DELETE FROM answers WHERE session = ?",
+}
+"""Every statement with which a command may change the tables, by the name that the digest records."""
+
+
+def create(connection: sqlite3.Connection, cluster_id: str = "", node_id: int = 0) -> None:
+    """Makes the tables of an empty queue. The caller opens and commits the transaction, if it wants one."""
+    for statement in TABLES.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    connection.execute(
+        "INSERT INTO applied (one, format, cluster_id, node_id) VALUES (1, ?, ?, ?)",
+        (FORMAT, cluster_id, node_id),
+    )
