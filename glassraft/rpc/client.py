@@ -5,8 +5,6 @@ Finding the leader, retries and sessions are not here. Next: http.py and codec.p
 jobqueue/client.py, which retries.
 """
 
-import contextlib
-import select
 import socket
 import time
 from collections import deque
@@ -14,17 +12,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from glassraft.errors import GlassraftError
+from glassraft.rpc import sockets
 from glassraft.rpc.codec import Malformed, decode_reply, encode_call
 from glassraft.rpc.faults import Fault
 from glassraft.rpc.http import ConnectionEnded, HttpError, MessageReader, Response, Stage, request_bytes
-
-SEND_BUFFER_BYTES = 256 * 1024
-"""What the system is asked to buffer, so that a sender with less than that unanswered never blocks."""
 
 MAX_REPLY_BYTES = 64 * 1024 * 1024
 
 _FRESH_S = 0.05
 """A connection used so recently is taken to be open still; after that it is looked at before a call."""
+
+_NEVER_BLOCKS_BYTES = 64 * 1024
+"""What an empty send buffer takes at once, even where the server does not read."""
 
 _STATUS_FAULTS = {413: "too_large", 503: "busy"}
 
@@ -69,12 +68,16 @@ class Connection:
         """How many bytes of calls are not answered yet: what may still fill the socket's buffers."""
         return self._sent_bytes - self._answered_bytes
 
-    def connect(self) -> None:
-        """Open the connection if there is none. ConnectionFailed (not sent) within the connect timeout."""
+    def connect(self, timeout_s: float | None = None) -> None:
+        """Open the connection if there is none. ConnectionFailed (not sent) within the connect timeout.
+
+        `timeout_s`: seconds, where less than the connection's own connect timeout is left.
+        """
         if self._socket is not None:
             return
+        patience_s = self._connect_timeout_s if timeout_s is None else min(timeout_s, self._connect_timeout_s)
         try:
-            opened = _open(self.host, self.port, self._connect_timeout_s)
+            opened = sockets.connect(self.host, self.port, max(patience_s, 0.001))
         except OSError as error:
             raise self._failed("cannot connect", error, sent=False) from error
         self._lengths.clear()
@@ -83,26 +86,52 @@ class Connection:
         self._socket = opened
 
     def call(self, method: str, *params: Any, timeout_s: float | None = None) -> Any:
-        """Call and wait for the answer, for `timeout_s` seconds or for ever.
+        """Call and wait for the answer, for `timeout_s` seconds in all or for ever.
 
         Raises the server's Fault; ConnectionFailed, after which the next call opens a new
         connection; BadArgument where a parameter cannot travel.
         """
-        if self._socket is not None and time.monotonic() - self._used_at > _FRESH_S and self._has_ended():
-            self.close()
-        self.connect()
-        self.send(method, params)
-        return self.receive(timeout_s)
+        message = self._message(method, params)
+        now = time.monotonic()
+        if self._socket is not None and now - self._used_at > _FRESH_S and sockets.is_readable(self._socket):
+            self.close()  # nothing is due, so the server has ended it, and would not read what is sent
+        self.connect(timeout_s)
+        self._deadline = None if timeout_s is None else now + timeout_s
+        if len(message) > _NEVER_BLOCKS_BYTES:
+            self._set_timeout("idle", 0)
+        self._write(message)
+        return self._receive()
 
     def send(self, method: str, params: Sequence[Any]) -> int:
         """Write a call without waiting for its answer; the answers come in order from `receive`.
 
-        The connection must be open: this never waits for a connect.
-
-        Returns the bytes written. Blocks only where the socket's buffers are full: never while
-        the caller keeps `unanswered_bytes` well below SEND_BUFFER_BYTES.
+        The connection must be open: this never waits for a connect. Returns the bytes written.
+        Blocks only where the socket's buffers are full: never while the caller keeps
+        `unanswered_bytes` well below sockets.SEND_BUFFER_BYTES.
         """
-        message = request_bytes(self.address, encode_call(method, params))
+        return self._write(self._message(method, params))
+
+    def receive(self, timeout_s: float | None = None) -> Any:
+        """The answer to the oldest call that has none yet; raises as `call` does.
+
+        Without a timeout the wait ends at the latest when `close` is called, from any thread.
+        """
+        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        return self._receive()
+
+    def close(self) -> None:
+        """End the connection, from any thread. A thread that waits in `receive` gets ConnectionFailed."""
+        opened, self._socket = self._socket, None
+        if opened is None:
+            return
+        sockets.shut(opened)
+        if not self._receiving:
+            opened.close()
+
+    def _message(self, method: str, params: Sequence[Any]) -> bytes:
+        return request_bytes(self.address, encode_call(method, params))
+
+    def _write(self, message: bytes) -> int:
         opened = self._socket
         if opened is None:
             raise self._failed("connection broke", _closed_here(), sent=False)
@@ -115,18 +144,13 @@ class Connection:
             raise self._failed("connection broke", error, sent=True) from error
         return len(message)
 
-    def receive(self, timeout_s: float | None = None) -> Any:
-        """The answer to the oldest call that has none yet; raises as `call` does.
-
-        Without a timeout the wait ends at the latest when `close` is called, from any thread.
-        """
+    def _receive(self) -> Any:
         self._receiving = True
         opened, reader = self._socket, self._reader
         try:
             if opened is None or reader is None:
                 raise self._failed("connection broke", _closed_here(), sent=True)
-            self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
-            response = self._read(reader, timeout_s)
+            response = self._read(reader)
         finally:
             self._receiving = False
             if opened is not None and self._socket is not opened:  # closed meanwhile, and left to this thread
@@ -135,27 +159,16 @@ class Connection:
         self._answered_bytes += self._lengths.popleft() if self._lengths else 0
         return self._value(response)
 
-    def close(self) -> None:
-        """End the connection, from any thread. A thread that waits in `receive` gets ConnectionFailed."""
-        opened, self._socket = self._socket, None
-        if opened is None:
-            return
-        with contextlib.suppress(OSError):
-            opened.shutdown(socket.SHUT_RDWR)
-        if not self._receiving:
-            opened.close()
-
-    def _read(self, reader: MessageReader, timeout_s: float | None) -> Response:
+    def _read(self, reader: MessageReader) -> Response:
         try:
             return reader.read_response()
-        except TimeoutError:
-            self.close()
-            raise ConnectionFailed(f"{self.address}: no answer within {timeout_s:g} s", sent=True) from None
         except (OSError, ConnectionEnded, HttpError) as error:
             self.close()
             raise self._failed("connection broke", error, sent=True) from error
 
     def _failed(self, what: str, error: Exception, *, sent: bool) -> ConnectionFailed:
+        if isinstance(error, TimeoutError):
+            return ConnectionFailed(f"{self.address}: no answer in time", sent=sent)
         return ConnectionFailed(f"{self.address}: {what}: {_reason(error)}", sent=sent)
 
     def _value(self, response: Response) -> Any:
@@ -169,9 +182,10 @@ class Connection:
             return decode_reply(response.body)
         except Malformed as error:
             self.close()
-            raise ConnectionFailed(f"{self.address} no answer but: {error}", sent=True) from error
+            raise ConnectionFailed(f"{self.address}: what came is no answer: {error}", sent=True) from error
 
     def _set_timeout(self, _stage: Stage, _length: int) -> None:
+        """Before each wait: let it end at the deadline, where there is one."""
         opened = self._socket
         if opened is None:
             raise _closed_here()
@@ -180,27 +194,8 @@ class Connection:
             if remaining <= 0:
                 raise TimeoutError
             opened.settimeout(remaining)
-
-    def _has_ended(self) -> bool:
-        """Whether the server closed the kept-alive connection: then nothing sent on it would be read."""
-        try:
-            return self._socket is None or bool(select.select([self._socket], [], [], 0)[0])
-        except (OSError, ValueError):
-            return True
-
-
-def _open(host: str, port: int, timeout_s: float) -> socket.socket:
-    opened = socket.create_connection((host, port), timeout=timeout_s)
-    try:
-        if opened.getsockname() == opened.getpeername():  # a free local port can be connected to itself
-            raise ConnectionRefusedError
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        opened.settimeout(None)
-    except OSError:
-        opened.close()
-        raise
-    return opened
+        elif opened.gettimeout() is not None:
+            opened.settimeout(None)
 
 
 def _closed_here() -> OSError:
@@ -209,8 +204,6 @@ def _closed_here() -> OSError:
 
 def _reason(error: Exception) -> str:
     """An error's words without its number."""
-    if isinstance(error, TimeoutError):
-        return "no answer"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

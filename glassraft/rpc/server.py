@@ -8,7 +8,6 @@ http.py and codec.py, the bytes.
 
 import contextlib
 import errno
-import os
 import select
 import socket
 import threading
@@ -17,7 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from glassraft.errors import BadArgument, ConfigError
+from glassraft.errors import BadArgument
+from glassraft.rpc import sockets
 from glassraft.rpc.codec import Malformed, decode_call, encode_fault, encode_reply
 from glassraft.rpc.faults import Fault
 from glassraft.rpc.http import (
@@ -79,7 +79,7 @@ class RpcServer:
         self.on_error = on_error or (lambda method, error: None)
         self.table = MethodTable(methods)
         self.stopping = False
-        self._listener = _listen(host, port)
+        self._listener = sockets.listen(host, port)
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._connections: set[_Connection] = set()
@@ -193,10 +193,7 @@ class _Connection:
 
     def cut(self) -> None:
         """End the connection, from any thread: its own wakes from whatever read or write it is in."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        if os.name == "nt":  # shutdown alone does not wake a blocked read there
-            self._socket.close()
+        sockets.shut(self._socket)
 
     def end_when_idle(self) -> None:
         """End after the answer that is under way, if one is."""
@@ -205,19 +202,13 @@ class _Connection:
 
     def alive(self) -> bool:
         """Whether the client still holds its end open; false once it has closed it."""
-        if self._reader.has_bytes:
-            return True
-        try:
-            readable, _, _ = select.select([self._socket], [], [], 0)
-            return not readable or bool(self._socket.recv(1, socket.MSG_PEEK))
-        except (OSError, ValueError):
-            return False
+        return self._reader.has_bytes or not sockets.has_ended(self._socket)
 
     def _serve(self) -> None:
         try:
             with self._socket:
                 self._socket.setblocking(True)
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sockets.without_delay(self._socket)
                 self._answer_calls()
         except OSError:
             pass  # the client, or `cut`, ended the connection
@@ -274,7 +265,7 @@ class _Connection:
             return  # the connection's own thread is answering
         try:
             if self._call is call:
-                self._early = answer[_send_at_once(self._socket, answer) :]
+                self._early = answer[sockets.send_at_once(self._socket, answer) :]
                 self._call = None
         finally:
             self._answering.release()
@@ -300,46 +291,3 @@ class _Connection:
     def _patience(self, length: int) -> float:
         """Until when so many bytes may take."""
         return time.monotonic() + self._server.limits.header_timeout_s + length / _SLOWEST_BYTES_PER_S
-
-
-_DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
-
-
-def _send_at_once(connection: socket.socket, message: bytes) -> int:
-    """How many bytes the socket's buffer took without waiting; none where the client is gone."""
-    try:
-        if not _DONT_WAIT and not select.select([], [connection], [], 0)[1]:
-            return 0
-        return connection.send(message, _DONT_WAIT)
-    except (OSError, ValueError):
-        return 0
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "nt":  # there, SO_REUSEADDR would let a second server steal the port
-            listener.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", ~4), 1)
-        else:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        raise ConfigError(_why_not_bound(host, port, error)) from error
-    except OverflowError:
-        listener.close()
-        raise ConfigError(f"{port} is not a port; choose one from 1 to 65535") from None
-    return listener
-
-
-def _why_not_bound(host: str, port: int, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use: stop the program that has it, or choose another port"
-    if error.errno == errno.EACCES:
-        return f"port {port} on {host} may not be used by this user: choose one above 1023"
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is not an address of this machine ({error.strerror}): correct the host"
-    return f"cannot listen at {host}:{port}: {error.strerror or error}"
