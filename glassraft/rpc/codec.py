@@ -314,6 +314,9 @@ class _Reader:
         self.text.clear()
 
 
+_UTF_16_STARTS = (b"\xff\xfe", b"\xfe\xff")
+
+
 def _check_declaration(_version: str, encoding: str | None, _standalone: int) -> None:
     if encoding is not None and encoding.lower() not in ("utf-8", "us-ascii", "ascii"):
         raise Malformed(f"the encoding {encoding[:40]!r} is not taken; send UTF-8")
@@ -321,6 +324,10 @@ def _check_declaration(_version: str, encoding: str | None, _standalone: int) ->
 
 def _read(body: bytes) -> _Reader:
     """Parse a whole message in time and memory in proportion to its length."""
+    if (
+        body[:2] in _UTF_16_STARTS or b"\x00" in body[:2]
+    ):  # expat would follow it whatever encoding it is told
+        raise Malformed("UTF-16 is not taken; send UTF-8")
     if b"<!DOCTYPE" in body:  # before expat sees it: it would go on expanding entities after an error
         raise Malformed("a document type is not taken")
     reader = _Reader()
