@@ -110,6 +110,11 @@ class Config:
         """The ids of the nodes that make a new cluster, in the file's order."""
         return tuple(node.id for node in self.nodes)
 
+    @property
+    def majority(self) -> int:
+        """How many nodes it takes to elect a leader and to commit an entry."""
+        return len(self.nodes) // 2 + 1
+
     def addresses(self) -> dict[int, tuple[str, int]]:
         """Each node's (host, port) by its id."""
         return {node.id: (node.host, node.port) for node in self.nodes}

@@ -1,0 +1,322 @@
+"""Runs a whole cluster on this machine: spawns the nodes of config.json, watches them, opens the window.
+
+    python cluster.py                  five nodes, one worker, the window
+    python cluster.py --headless       the same without a window
+    python cluster.py --nodes 3        another number of nodes, without editing a file
+    python cluster.py --fresh          begin anew, without the old data
+
+It reads from top to bottom: check first, so that what cannot work is said in one line before
+anything is started; then start, report, and stop everything. The processes themselves are
+glassraft/supervisor's work, and the window is visualizer.py's.
+"""
+
+import argparse
+import errno
+import queue
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+
+from glassraft import config as configuration
+from glassraft.config import Config, NodeAddress
+from glassraft.errors import ConfigError, GlassraftError
+from glassraft.storage.identity import DiskFailed, Identity, WrongFile, describe_members, read_identity
+from glassraft.supervisor import Exit, Leader, LeaderWatch, Supervisor
+
+START_TIMEOUT_S = 20.0
+"""How long a node may take until it serves: with a million jobs to read, on a busy machine."""
+
+CONNECT_TIMEOUT_S = 0.5
+SIGNAL_POLL_S = 0.1
+SHOWN_ERROR_LINES = 12
+
+REFUSED = 2
+
+
+def main() -> int:
+    """Run a cluster until it is told to stop. 0 after a clean stop, 2 where it cannot be started."""
+    arguments = parse_arguments()
+    try:
+        config = prepare(arguments)
+    except GlassraftError as error:
+        print(f"cluster: {error}", file=sys.stderr)
+        return REFUSED
+    signals = listen_to_signals()
+    reporter = Reporter(config)
+    with Supervisor(config, on_exit=reporter.exited, on_line=reporter.said) as supervisor:
+        reporter.supervisor = supervisor
+        try:
+            if not start(supervisor, reporter):
+                return REFUSED
+            watch = LeaderWatch(config, reporter.leads)
+            try:
+                if not arguments.no_worker:
+                    supervisor.worker.start()
+                run(arguments, supervisor, reporter, signals)
+            finally:
+                watch.close()
+        finally:
+            stop(supervisor, reporter, signals)
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    """What was asked for on the command line."""
+    parser = argparse.ArgumentParser(description="Run a Glassraft cluster on this machine.")
+    parser.add_argument("--config", metavar="FILE", help="the configuration (default: the config.json here)")
+    parser.add_argument("--headless", action="store_true", help="without a window")
+    parser.add_argument("--nodes", type=int, metavar="N", help="a cluster of N nodes, whatever is listed")
+    parser.add_argument("--fresh", action="store_true", help="remove the old cluster's data and logs first")
+    parser.add_argument("--no-worker", action="store_true", help="no worker: jobs wait for one of yours")
+    return parser.parse_args()
+
+
+# Before anything is started: each of these raises GlassraftError with one clear line.
+
+
+def prepare(arguments: argparse.Namespace) -> Config:
+    """The configuration to run, once everything that can be checked before is found to be right."""
+    config = configuration.load(arguments.config)
+    if arguments.nodes is not None:
+        config = config.with_nodes(arguments.nodes)
+    for warning in config.warnings:
+        print(f"Warning: {warning}", flush=True)
+    check_ports(config.nodes)
+    config.make_folders()
+    if arguments.fresh:
+        remove_old_files(config)
+    check_identities(config)
+    return hand_over(config) if arguments.nodes is not None else config
+
+
+def check_ports(nodes: Sequence[NodeAddress]) -> None:
+    """Refuse ports that somebody uses, and addresses that are another machine's."""
+    used = [node.port for node in nodes if is_used(node)]
+    if used:
+        ports = ", ".join(str(port) for port in used)
+        which = f"port {ports} is" if len(used) == 1 else f"ports {ports} are"
+        raise ConfigError(
+            f"{which} in use: is another cluster running here? Stop it, or change the ports in config.json"
+        )
+
+
+def is_used(node: NodeAddress) -> bool:
+    """Whether somebody listens at a node's address. Raises ConfigError where no node could listen there."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(node.host, node.port, type=socket.SOCK_STREAM)[0]
+        # Both ways: a socket that accepts on all addresses does not everywhere keep others from binding one.
+        with socket.socket(family, socket.SOCK_STREAM) as knocking:
+            knocking.settimeout(CONNECT_TIMEOUT_S)
+            if knocking.connect_ex(address) == 0:
+                return True
+        with socket.socket(family, socket.SOCK_STREAM) as listening:
+            if sys.platform != "win32":
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return True
+        raise ConfigError(
+            f"{node.name} cannot listen at {node}: {error.strerror or error}; cluster.py runs all nodes on "
+            "this machine. For several machines, run on each: python node.py --id N"
+        ) from error
+    return False
+
+
+def remove_old_files(config: Config) -> None:
+    """--fresh: remove what the old cluster's nodes wrote, and nothing else."""
+    for node_id in config.nodes_with_files():
+        try:
+            read_identity(config.raft_file(node_id))
+        except DiskFailed:
+            raise
+        except GlassraftError:
+            pass  # damaged or another's: then it is well that it goes
+    files = config.written_files()
+    for file in files:
+        try:
+            file.unlink()
+        except OSError as error:
+            raise ConfigError(f"--fresh cannot remove {file}: {error.strerror or error}") from error
+    if files:
+        print(f"Removed {len(files)} files of the old cluster.", flush=True)
+
+
+def check_identities(config: Config) -> None:
+    """Refuse data that was made for another list of nodes, once for all of them.
+
+    What is wrong with one node's files alone, that node says itself when it starts.
+    """
+    cluster_id = ""
+    for node_id in config.nodes_with_files():
+        file = config.raft_file(node_id)
+        try:
+            stored = read_identity(file)
+        except WrongFile:
+            continue
+        except DiskFailed:
+            raise
+        except GlassraftError:
+            continue
+        if stored is None:
+            continue
+        members = {node.id: str(node) for node in config.nodes}
+        if dict(stored.members) != members and stored.node_id == node_id:
+            raise ConfigError(other_members(config, stored, members))
+        Identity(cluster_id, config.cluster, node_id, members).check(stored, file)
+        cluster_id = stored.cluster_id
+
+
+def other_members(config: Config, stored: Identity, members: dict[int, str]) -> str:
+    """Why data of another list of nodes is refused, and with which options it goes."""
+    count = len(stored.members)
+    same_start = all(members.get(node_id) in (address, None) for node_id, address in stored.members.items())
+    back = f"--nodes {count}" if same_start and count != len(members) else "the old list in config.json"
+    return (
+        f"{config.folders.data} holds the data of {describe_members(stored.members)}, and now "
+        f"{describe_members(members)} are asked for: a quorum changed by hand loses what was committed. "
+        f"Start with {back}, or with --fresh to begin anew without that data"
+    )
+
+
+def hand_over(config: Config) -> Config:
+    """Write a configuration that no file holds, where the nodes can read it; return it as they will."""
+    file = config.derived_file()
+    try:
+        file.write_text(config.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"cannot write {file}: {error.strerror or error}") from error
+    return configuration.load(file)
+
+
+# From the first process to the last.
+
+
+def start(supervisor: Supervisor, reporter: "Reporter") -> bool:
+    """Spawn the nodes. False, once everything is said, where too few start for anything to be committed."""
+    config = supervisor.config
+    with_files = config.nodes_with_files()
+    new_cluster = "" if with_files else secrets.token_hex(16)
+    supervisor.start_all(new_cluster)
+    serving = [node_id for node_id in config.members() if supervisor.wait_ready(node_id, START_TIMEOUT_S)]
+    reporter.started(serving)
+    if len(serving) >= config.majority:
+        return True
+    missing = "" if with_files in ((), config.members()) else (
+        f" Only {names(with_files)} have files: where the others' are lost, so is what they promised; "
+        "restore them, or begin anew with --fresh."
+    )
+    print(
+        f"cluster: {len(serving)} of {len(config.nodes)} nodes started, and {config.majority} are needed."
+        f"{missing} Stopping.",
+        file=sys.stderr,
+    )
+    return False
+
+
+def run(
+    arguments: argparse.Namespace, supervisor: Supervisor, reporter: "Reporter", signals: "Signals"
+) -> None:
+    """Show the window, or wait, until a signal or the window's closing ends it."""
+    print("Running without a window; Ctrl-C stops the cluster.", flush=True)
+    while not wait_for(signals):
+        pass
+
+
+def stop(supervisor: Supervisor, reporter: "Reporter", signals: "Signals") -> None:
+    """Stop every process; at once where a second signal comes. Returns when all are gone."""
+    reporter.stopping = True
+    if supervisor.alive():
+        print("Stopping the nodes (Ctrl-C again: at once).", flush=True)
+    stopping = threading.Thread(target=supervisor.stop_all, name="stopping")
+    stopping.start()
+    while stopping.is_alive():
+        if wait_for(signals):
+            supervisor.kill_all()
+        stopping.join(SIGNAL_POLL_S)
+
+
+Signals = queue.SimpleQueue[int]
+
+
+def listen_to_signals() -> Signals:
+    """Take the signals that ask to stop. Their handler only puts them into a queue: safe at any moment."""
+    signals: Signals = queue.SimpleQueue()
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda number, frame: signals.put(number))
+    return signals
+
+
+def wait_for(signals: Signals) -> bool:
+    """Whether a signal came within a moment. (On Windows, a wait without an end would not see one.)"""
+    try:
+        signals.get(timeout=SIGNAL_POLL_S)
+        return True
+    except queue.Empty:
+        return False
+
+
+class Reporter:
+    """Says what happens, a line each. Called from many threads."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.supervisor: Supervisor | None = None
+        self.stopping = False
+        self._started = False
+
+    def started(self, serving: Sequence[int]) -> None:
+        """After the start: who serves where."""
+        self._started = True
+        for node_id in serving:
+            print(f"{self.config.node(node_id).name} serves {self.config.node(node_id)}", flush=True)
+
+    def leads(self, leader: Leader | None) -> None:
+        """A leader was elected, or there has been none for a while."""
+        if self.stopping:
+            return
+        if leader is not None:
+            print(f"n{leader.id} leads in term {leader.term}.", flush=True)
+            return
+        alive = len(self.supervisor.alive()) if self.supervisor is not None else 0
+        why = "no quorum" if alive < self.config.majority else "no leader"
+        print(
+            f"{why}: {alive} of {len(self.config.nodes)} nodes run, {self.config.majority} are needed; "
+            "nothing is committed until then.",
+            flush=True,
+        )
+
+    def exited(self, end: Exit) -> None:
+        """A process ended: why, its last lines where it failed, and how it comes back."""
+        if self.stopping and end.ending is not None:
+            return
+        lines = [f"{end.name} ended: {end.reason}."]
+        if end.ending is None and len(end.last_errors) > 1:
+            lines += [f"    {line}" for line in end.last_errors[-SHOWN_ERROR_LINES:]]
+        if end.again_s is not None:
+            lines.append(f"    It is started again in {end.again_s:g} s.")
+        elif end.ending is None and self._started and not self.stopping:
+            lines.append(f"    It is not started again by itself. To do so: {self.command(end.name)}")
+        print("\n".join(lines), flush=True)
+
+    def command(self, name: str) -> str:
+        """What starts a node by hand."""
+        config = "" if self.config.path == configuration.DEFAULT_PATH else f" --config {self.config.path}"
+        return f"python node.py --id {name[1:]}{config}"
+
+    def said(self, name: str, line: str) -> None:
+        """A line of output that a process wrote."""
+        print(f"{name}: {line}", flush=True)
+
+
+def names(node_ids: Sequence[int]) -> str:
+    """n1, n2 and n3."""
+    return ", ".join(f"n{node_id}" for node_id in node_ids)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
