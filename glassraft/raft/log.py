@@ -61,6 +61,8 @@ class Log:
     @property
     def terms(self) -> list[tuple[int, int, int]]:
         """The whole log as runs (first index, last index, term)."""
+        if not self._run_starts:
+            return []
         ends = [start - 1 for start in self._run_starts[1:]] + [self.last_index]
         return list(zip(self._run_starts, ends, self._run_terms, strict=True))
 
