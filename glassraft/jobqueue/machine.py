@@ -131,6 +131,10 @@ class Machine:
         """Each state with its number of jobs."""
         return dict(self._book.counts.by_state())
 
+    def was_answered(self, session: str, number: int) -> bool:
+        """Whether a command of this session would be answered, or refused, without being run."""
+        return sessions.is_settled(self._book, session, number)
+
     def next_due_ms(self) -> int | None:
         """The cluster time at which something comes due: then a Tick is wanted, if nothing else comes by."""
         return self._book.first_due_ms()

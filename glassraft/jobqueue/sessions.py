@@ -50,6 +50,18 @@ def recall(book: Book, op: str, session: str, number: int, low: int) -> dict[str
     return _still_leased(book, answer) if op == "Take" else answer
 
 
+def is_settled(book: Book, session: str, number: int) -> bool:
+    """Whether `recall` has an answer for this number, so that it need not wait for anything."""
+    if not session:
+        return False
+    row = book.connection.execute(SESSION, (session,)).fetchone()
+    if row is None:
+        return number > 1
+    if number < row[0]:
+        return True
+    return book.connection.execute(ANSWER, (session, number)).fetchone() is not None
+
+
 def remember(book: Book, session: str, number: int, answer: dict[str, Any] | Refusal) -> None:
     """Stores the answer of a command that was run, or refused for what it asked."""
     stored = {"refusal": list(answer)} if isinstance(answer, Refusal) else answer

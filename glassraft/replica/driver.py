@@ -89,7 +89,7 @@ class Driver:
         inbox = self._inbox
         done = 0
         while inbox and done < turns and not self._failed:
-            arrivals = []
+            arrivals: list[Arrival] = []
             while inbox and len(arrivals) < BATCH_ARRIVALS:
                 arrivals.append(inbox.popleft())
             try:

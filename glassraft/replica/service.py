@@ -1,0 +1,489 @@
+"""The methods that a node serves: what is checked, what is asked of the driver, what is answered.
+
+Each method runs on the thread of its caller's connection. It checks its arguments, brings an
+arrival to the driver, waits for what comes of it, and says so. docs/wire.md describes them
+for the other side; node.py serves them.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from glassraft import __version__
+from glassraft.errors import BadArgument
+from glassraft.events.writer import EventWriter
+from glassraft.jobqueue import commands, ids
+from glassraft.jobqueue.canonical import canonical, parse
+from glassraft.jobqueue.machine import Outcome
+from glassraft.raft.messages import Message
+from glassraft.replica.arrivals import (
+    Applied,
+    Arrival,
+    CommandArrived,
+    MessageArrived,
+    NothingReady,
+    Origin,
+    ReadArrived,
+    Result,
+    TakeArrived,
+    Ticket,
+    Unserved,
+)
+from glassraft.replica.driver import Driver
+from glassraft.replica.finished import FinishedJobs
+from glassraft.replica.peers import origin_of
+from glassraft.replica.turn import Replica
+from glassraft.rpc.faults import Fault
+from glassraft.rpc.methods import Call, Method
+from glassraft.rpc.raft_calls import (
+    APPEND_ENTRIES_SIGNATURE,
+    REQUEST_VOTE_SIGNATURE,
+    Context,
+    Reply,
+    from_call,
+    to_reply,
+)
+from glassraft.storage.queue_store import QueueStore
+
+COMMAND_TIMEOUT_S = 5.0
+"""How long a command or a read may wait for a majority before its caller is told that there is none."""
+
+PEER_TIMEOUT_S = 10.0
+LONGEST_WAIT_S = 60.0
+"""A Take or Wait is answered after this at the latest; the client asks again."""
+
+EVENTS_AT_ONCE = 2_000
+BYTES_AT_ONCE = 1024 * 1024
+
+
+class Service:
+    """One node's methods."""
+
+    def __init__(self, id: int, cluster_id: str, addresses: Mapping[int, tuple[str, int]]) -> None:
+        self._id = id
+        self._cluster_id = cluster_id
+        self._addresses = addresses
+        self._finished = FinishedJobs()
+
+    def serve(self, replica: Replica, driver: Driver, queue: QueueStore, writer: EventWriter) -> None:
+        """Whose driver to bring calls to."""
+        self._replica = replica
+        self._driver = driver
+        self._queue = queue
+        self._writer = writer
+
+    def on_applied(self, outcomes: Sequence[Outcome]) -> None:
+        """The driver has applied these."""
+        self._finished.tell(outcomes)
+
+    def close(self) -> None:
+        """Let go those who wait for jobs to finish."""
+        self._finished.close()
+
+    def methods(self) -> dict[str, Method]:
+        """By name, with their signatures: the result's type first."""
+        table: dict[str, tuple[Callable[..., Any], tuple[str, ...], int]] = {
+            "Submit": (self.submit, ("struct", "string", "int", "int", "string"), 4),
+            "SubmitMany": (self.submit_many, ("struct", "string", "int", "int", "string"), 4),
+            "Take": (
+                self.take,
+                ("struct", "string", "int", "int", "string", "string", "int", "int", "int"),
+                8,
+            ),
+            "Extend": (self.extend, ("struct", "string", "int", "string"), 3),
+            "Complete": (self.complete, ("struct", "string", "int", "string"), 3),
+            "CompleteMany": (self.complete_many, ("struct", "string"), 1),
+            "Fail": (self.fail, ("struct", "string", "int", "string", "string", "boolean"), 5),
+            "Release": (self.release, ("struct", "string", "int", "int", "string"), 3),
+            "Get": (self.get, ("struct", "string", "boolean"), 1),
+            "List": (self.list, ("struct", "string", "boolean"), 0),
+            "Stats": (self.stats, ("struct", "boolean"), 0),
+            "Wait": (self.wait, ("struct", "string", "int"), 2),
+        }
+        served = {
+            name: Method(self._answering(name, function), signature, required, _help(function))
+            for name, (function, signature, required) in table.items()
+        }
+        served["RequestVote"] = Method(self.request_vote, REQUEST_VOTE_SIGNATURE, 5, _help(self.request_vote))
+        served["AppendEntries"] = Method(
+            self.append_entries, APPEND_ENTRIES_SIGNATURE, 7, _help(self.append_entries)
+        )
+        served["State"] = Method(self.state, ("struct", "int"), 0, _help(self.state))
+        served["Events"] = Method(self.events, ("struct", "int"), 1, _help(self.events))
+        served["Ping"] = Method(self.ping, ("struct",), 0, _help(self.ping))
+        return served
+
+    # The paper's calls
+
+    def request_vote(
+        self, call: Call, term: int, candidateId: int, lastLogIndex: int, lastLogTerm: int, context: dict[str, Any]
+    ) -> str:
+        """A candidate asks for this node's vote (§5.2)."""
+        return self._from_peer(call, "RequestVote", (term, candidateId, lastLogIndex, lastLogTerm, context))
+
+    def append_entries(
+        self,
+        call: Call,
+        term: int,
+        leaderId: int,
+        prevLogIndex: int,
+        prevLogTerm: int,
+        entries: str,
+        leaderCommit: int,
+        context: dict[str, Any],
+    ) -> str:
+        """A leader replicates entries, or says that it lives (§5.3). `entries` is JSON, docs/wire.md."""
+        params = (term, leaderId, prevLogIndex, prevLogTerm, entries, leaderCommit, context)
+        return self._from_peer(call, "AppendEntries", params)
+
+    def _from_peer(self, call: Call, method: str, params: Sequence[Any]) -> str:
+        message, context = from_call(method, params, self._id)
+        if context.cluster != self._cluster_id:
+            raise Fault.named("wrong_cluster", f"n{self._id} belongs to another cluster than n{context.sender}")
+        if message.sender not in self._addresses or message.sender == self._id:
+            raise Fault.named("bad_argument", f"n{message.sender} is no peer of n{self._id}")
+        answered = Ticket()
+
+        def respond(reply: Message, origin: Origin) -> None:
+            assert isinstance(reply, Reply)
+            with suppress(OSError):  # the peer has gone; it will ask again
+                call.respond(to_reply(reply, self._context(origin)))
+            answered.settle(NothingReady())
+
+        self._driver.bring(MessageArrived(message, origin_of(context), respond))
+        if answered.wait(PEER_TIMEOUT_S) is None:
+            raise Fault.named("timeout", f"n{self._id} is too busy to answer")
+        return ""
+
+    def _context(self, origin: Origin) -> Context:
+        return Context(origin.id, origin.clock, origin.wall_ms, self._id, self._cluster_id)
+
+    # The queue: commands
+
+    def submit(self, call: Call, session: str, number: int, low: int, job: str) -> dict[str, Any]:
+        """Put one job, a JSON object, into its queue. Durable on a majority when this answers."""
+        arguments = commands.check_submit([_json(job, "job")])
+        index, answer = self._command("Submit", arguments, session, number, low)
+        return {"job": answer["jobs"][0], "index": index}
+
+    def submit_many(self, call: Call, session: str, number: int, low: int, jobs: str) -> dict[str, Any]:
+        """Put up to 1,000 jobs, a JSON list of objects, into their queues: all, or none with a fault."""
+        arguments = commands.check_submit(_json(jobs, "jobs"))
+        index, answer = self._command("Submit", arguments, session, number, low)
+        return {"jobs": canonical(answer["jobs"]), "index": index}
+
+    def take(
+        self,
+        call: Call,
+        session: str,
+        number: int,
+        low: int,
+        worker: str,
+        queues: str,
+        count: int,
+        lease_ms: int,
+        wait_ms: int,
+    ) -> dict[str, Any]:
+        """Lease up to `count` ready jobs of the queues (a JSON list), waiting up to `wait_ms` for the first."""
+        names = _json(queues, "queues")
+        arguments = commands.check_take(worker, names, count, lease_ms)
+        commands.check_session(session, number, low)
+        ticket = Ticket()
+        wait_s = min(max(wait_ms, 0) / 1000, LONGEST_WAIT_S)
+        command = CommandArrived("Take", arguments, ticket, session, number, low)
+        until = time.monotonic() + wait_s
+        arrival = TakeArrived(command, tuple(dict.fromkeys(names)), count, until, call.connection_alive)
+        result = self._wait_for(arrival, ticket, wait_s + COMMAND_TIMEOUT_S)
+        if isinstance(result, NothingReady):
+            return {"jobs": "[]"}
+        _, answer = self._served(result)
+        tokens = dict(answer["jobs"])
+        with self._queue.reading() as reader:
+            jobs = reader.details([ids.from_text(job) for job in tokens])
+        return {"jobs": canonical([job for job in jobs if job["token"] == tokens[job["id"]]])}
+
+    def extend(self, call: Call, worker: str, lease_ms: int, items: str) -> dict[str, Any]:
+        """Keep leases alive: a JSON list of [id, token, fraction?, note?]. An answer for each."""
+        arguments = commands.check_extend(worker, _json(items, "items"), lease_ms)
+        return {"jobs": canonical(self._command("Extend", arguments)[1]["jobs"])}
+
+    def complete(self, call: Call, job: str, token: int, result: str) -> dict[str, Any]:
+        """The attempt under this token succeeded with this result, any JSON."""
+        return self._for_one("Complete", commands.check_complete([[job, token, _json(result, "result")]]))
+
+    def complete_many(self, call: Call, items: str) -> dict[str, Any]:
+        """Many attempts succeeded: a JSON list of [id, token, result]. An answer for each."""
+        arguments = commands.check_complete(_json(items, "items"))
+        return {"jobs": canonical(self._command("Complete", arguments)[1]["jobs"])}
+
+    def fail(
+        self, call: Call, job: str, token: int, error: str, traceback: str, retry: bool
+    ) -> dict[str, Any]:
+        """The attempt under this token failed: the job is tried again after a while, or dead."""
+        return self._for_one("Fail", commands.check_fail([[job, token, error, traceback, retry]]))
+
+    def release(self, call: Call, job: str, token: int, delay_ms: int, reason: str = "") -> dict[str, Any]:
+        """Give the job back, to be run in `delay_ms` at the earliest; the attempt does not count."""
+        return self._for_one("Release", commands.check_release([[job, token, delay_ms, reason]]))
+
+    def _for_one(self, op: str, arguments: str) -> dict[str, Any]:
+        item: dict[str, Any] = self._command(op, arguments)[1]["jobs"][0]
+        if not item["ok"]:
+            raise Fault.named(item["why"], item["message"], {"state": item.get("state", "")})
+        return {"state": item["state"]}
+
+    def _command(
+        self, op: str, arguments: str, session: str = "", number: int = 0, low: int = 0
+    ) -> tuple[int, dict[str, Any]]:
+        commands.check_session(session, number, low)
+        ticket = Ticket()
+        arrival = CommandArrived(op, arguments, ticket, session, number, low)
+        return self._served(self._wait_for(arrival, ticket, COMMAND_TIMEOUT_S))
+
+    def _wait_for(self, arrival: Arrival, ticket: Ticket, timeout_s: float) -> Result:
+        self._driver.bring(arrival)
+        result = ticket.wait(timeout_s)
+        if result is None:
+            raise self._no_quorum("outcome_unknown", "the command may still be committed")
+        return result
+
+    def _served(self, result: Result) -> tuple[int, dict[str, Any]]:
+        """The index and the answer. Raises the Fault that fits."""
+        if not isinstance(result, Applied):
+            raise self._unserved(result)
+        refusal = result.outcome.refusal
+        if refusal is not None:
+            raise Fault.named(refusal.code_name, refusal.message, refusal.detail)
+        return result.index, result.outcome.answer or {}
+
+    def _unserved(self, result: Result) -> Fault:
+        why = result.why if isinstance(result, Unserved) else ""
+        if why == "full":
+            return Fault.named("full", "too many commands wait for a majority of the nodes; try again later")
+        if why == "shutting_down":
+            return Fault.named("shutting_down", f"n{self._id} is shutting down")
+        name = "outcome_unknown" if why == "deposed" else "not_leader"
+        said = f"n{self._id} lost the lead meanwhile" if why == "deposed" else f"n{self._id} does not lead"
+        leader = self._replica.server.leader_id
+        if leader is None or leader == self._id:
+            return Fault.named(name, f"{said}, and no leader is known yet", {"leader_id": 0})
+        host, port = self._addresses[leader]
+        return Fault.named(
+            name, f"{said}; ask n{leader} at {host}:{port}", {"leader_id": leader, "host": host, "port": port}
+        )
+
+    def _no_quorum(self, name: str, fate: str) -> Fault:
+        needed = len(self._addresses) // 2 + 1
+        return Fault.named(
+            name,
+            f"no quorum: n{self._id} got no answer from a majority ({needed} of {len(self._addresses)} nodes are "
+            f"needed) within {COMMAND_TIMEOUT_S:g} s; {fate}",
+            {"needed": needed},
+        )
+
+    # The queue: reads
+
+    def get(self, call: Call, job: str, stale: bool = False) -> dict[str, Any]:
+        """All about one job, as JSON."""
+        number = ids.from_text(job)
+        self._read(stale)
+        with self._queue.reading() as reader:
+            found = reader.get(job)
+        if found is None:
+            raise Fault.named("not_found", f"there is no job {ids.to_text(number)}")
+        return {"job": canonical(found), **self._age(stale)}
+
+    def list(self, call: Call, filter: str = "{}", stale: bool = False) -> dict[str, Any]:
+        """Jobs, newest first, as JSON. `filter` is a JSON object of state, queue, task, limit, after."""
+        wanted = _json(filter, "filter")
+        if not isinstance(wanted, dict) or not set(wanted) <= {"state", "queue", "task", "limit", "after"}:
+            raise BadArgument(f"filter must be an object of state, queue, task, limit and after, not {filter[:80]}")
+        self._read(stale)
+        with self._queue.reading() as reader:
+            page = reader.list(**{key: value for key, value in wanted.items() if value is not None})
+        return {"jobs": canonical(page["jobs"]), "next": page["next"], **self._age(stale)}
+
+    def stats(self, call: Call, stale: bool = False) -> dict[str, Any]:
+        """Counts by queue and state, as JSON."""
+        self._read(stale)
+        with self._queue.reading() as reader:
+            return {"stats": canonical(reader.stats()), **self._age(stale)}
+
+    def wait(self, call: Call, jobs: str, timeout_ms: int) -> dict[str, Any]:
+        """Those of the jobs (a JSON list of ids) that are finished, as soon as one is, or after the timeout."""
+        names = _json(jobs, "jobs")
+        if not isinstance(names, list) or not 1 <= len(names) <= 1_000:
+            raise BadArgument("jobs must be a JSON list of 1 to 1000 ids")
+        numbers = [ids.from_text(name) for name in names]
+        deadline = time.monotonic() + min(max(timeout_ms, 0) / 1000, LONGEST_WAIT_S)
+        with self._finished.watching(numbers) as one_finished:
+            self._read(stale=False)
+            finished = self._finished_of(names)
+            while not finished and call.connection_alive():
+                left_s = deadline - time.monotonic()
+                if left_s <= 0 or one_finished.wait(min(left_s, 1.0)):
+                    break
+            return {"jobs": canonical(finished or self._finished_of(names))}
+
+    def _finished_of(self, names: Sequence[str]) -> Sequence[dict[str, Any]]:
+        with self._queue.reading() as reader:
+            outcomes = [reader.outcome(name) for name in names]
+        for name, outcome in zip(names, outcomes, strict=True):
+            if outcome is None:
+                raise Fault.named("not_found", f"there is no job {name}")
+        return [outcome for outcome in outcomes if outcome and ("result" in outcome or "error" in outcome)]
+
+    def _read(self, stale: bool) -> None:
+        """Returns when what is applied here holds all that was committed when the call came; at once if `stale`."""
+        if stale:
+            return
+        ticket = Ticket()
+        self._driver.bring(ReadArrived(ticket))
+        result = ticket.wait(COMMAND_TIMEOUT_S)
+        if result is None:
+            raise self._no_quorum("no_quorum", "nothing was read")
+        if isinstance(result, Unserved):
+            raise self._unserved(result)
+
+    def _age(self, stale: bool) -> dict[str, int]:
+        """How old a stale read may be, at least: the time since this node heard a leader."""
+        if not stale or self._replica.server.role == "leader":
+            return {}
+        return {"stale_ms": int((time.monotonic() - self._replica.leader_heard_at) * 1000)}
+
+    # For the window and tools
+
+    def state(self, call: Call, since: int = 0) -> dict[str, Any]:
+        """This node's role, term, log and progress, at one moment. `changed`: whether anything happened since."""
+        seen: list[dict[str, Any]] = []
+        self._driver.look(lambda replica: seen.append(wire_state(replica)))
+        state = seen[0]
+        state["changed"] = state["seq"] > since
+        state["cluster"] = self._cluster_id
+        return state
+
+    def events(self, call: Call, since: int) -> dict[str, Any]:
+        """What this node recorded after its event number `since`: JSON, docs/events.md; `next` to go on with."""
+        lines, following = self._writer.since(since, EVENTS_AT_ONCE)
+        size = 0
+        for count, line in enumerate(lines):
+            size += len(line)
+            if size > BYTES_AT_ONCE:
+                following = json.loads(lines[count])["seq"]
+                lines = lines[: count + 1]
+                break
+        return {"events": "[" + ",".join(line.strip() for line in lines) + "]", "next": following}
+
+    def ping(self, call: Call) -> dict[str, Any]:
+        """Who this is, without asking the driver: answers as long as the process does."""
+        server = self._replica.server
+        return {
+            "id": self._id,
+            "pid": os.getpid(),
+            "version": __version__,
+            "cluster": self._cluster_id,
+            "role": server.role,
+            "term": server.current_term,
+            "leader_id": server.leader_id or 0,
+        }
+
+    def _answering(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Record each answered call with its time and outcome."""
+
+        def answer(call: Call, *params: Any) -> Any:
+            began = time.perf_counter()
+            outcome = "internal"
+            fields: dict[str, Any] = {}
+            try:
+                value = function(call, *params)
+                outcome = "ok"
+                if "index" in value:
+                    fields["index"] = value["index"]
+                return value
+            except Fault as fault:
+                outcome = fault.name
+                raise
+            except BadArgument:
+                outcome = "bad_argument"
+                raise
+            finally:
+                elapsed_ms = round((time.perf_counter() - began) * 1000, 3)
+                self._writer.write(
+                    "answer",
+                    self._replica.server.current_term,
+                    method=name,
+                    ms=elapsed_ms,
+                    outcome=outcome,
+                    **fields,
+                )
+
+        answer.__wrapped__ = function  # type: ignore[attr-defined]  # inspect reads the parameters' names there
+        return answer
+
+
+def _help(function: Callable[..., Any]) -> str:
+    return (function.__doc__ or "").strip()
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        return parse(text)
+    except BadArgument as error:
+        raise BadArgument(f"{what}: {error}") from None
+
+
+# One node's state, for the wire and for the event log
+
+
+def wire_state(replica: Replica) -> dict[str, Any]:
+    """What State answers; who is absent is 0."""
+    server = replica.server
+    machine = replica.queue.machine
+    return {
+        "id": server.id,
+        "role": server.role,
+        "term": server.current_term,
+        "voted_for": server.voted_for or 0,
+        "leader_id": server.leader_id or 0,
+        "commit_index": server.commit_index,
+        "last_applied": machine.applied_index,
+        "last_log_index": server.log.last.index,
+        "last_log_term": server.log.last.term,
+        "first_log_index": server.log.first_index,
+        "pid": os.getpid(),
+        "members": list(server.members),
+        "peers": {
+            str(peer): {"next_index": progress.next_index, "match_index": progress.match_index}
+            for peer, progress in server.progress.items()
+        },
+        "clock": replica.recorder.writer.clock,
+        "seq": replica.recorder.writer.seq,
+        "digest": machine.digest,
+        "cluster_time_ms": replica.now_ms(),
+        "jobs": machine.counts(),
+    }
+
+
+def event_state(replica: Replica) -> dict[str, object]:
+    """The fields of a `state` event: the node's whole state, from which a fold can begin."""
+    server = replica.server
+    return {
+        "term": server.current_term,
+        "role": server.role,
+        "voted_for": server.voted_for,
+        "leader_id": server.leader_id,
+        "commit_index": server.commit_index,
+        "last_applied": replica.queue.machine.applied_index,
+        "last_log_index": server.log.last.index,
+        "last_log_term": server.log.last.term,
+        "first_log_index": server.log.first_index,
+        "log": [[first, last, term] for first, last, term in server.log.terms],
+        "peers": {
+            str(peer): [progress.next_index, progress.match_index] for peer, progress in server.progress.items()
+        },
+        "members": list(server.members),
+        "pid": os.getpid(),
+    }

@@ -1,0 +1,110 @@
+"""node-N.queue.db: the queue's tables, applied behind the log and never waited for.
+
+Its commits are not synced, because the log has it all: after a power failure it may be a
+little older, never torn, and the log goes on from there. Users may open it with `sqlite3`.
+Next: jobqueue/machine.py, which says what applying means.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from glassraft.jobqueue import schema
+from glassraft.jobqueue.machine import Machine, Outcome
+from glassraft.jobqueue.reader import QueueReader
+from glassraft.raft.log import Log
+from glassraft.raft.messages import Entry, LogPosition
+from glassraft.storage.identity import (
+    Identity,
+    WrongFile,
+    check_header,
+    connect,
+    stamp_header,
+    translated_errors,
+)
+from glassraft.storage.raft_store import sync_folder
+
+CHECKPOINT_PAGES = 4_000
+
+
+class QueueStore:
+    """The open queue file of one node. `apply` belongs to one thread at a time; readers have their own connections."""
+
+    def __init__(self, path: Path, identity: Identity) -> None:
+        """Open an existing file. Raises WrongFile, DamagedFile or DiskFailed, each saying what to do."""
+        self.path = path
+        self.connection = connect(path)
+        self._idle_readers: list[sqlite3.Connection] = []
+        try:
+            with translated_errors(path):
+                check_header(self.connection, path)
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                self.connection.execute("PRAGMA synchronous = NORMAL")
+                self.connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+                cluster_id, node_id = self.connection.execute("SELECT cluster_id, node_id FROM applied").fetchone()
+                if (cluster_id, node_id) != (identity.cluster_id, identity.node_id):
+                    raise WrongFile(
+                        f"{path} belongs to n{node_id} of the cluster {cluster_id}, and the raft file beside it to "
+                        f"n{identity.node_id} of {identity.cluster_id}: put back the file that belongs there"
+                    )
+                self.machine = Machine(self.connection)
+        except BaseException:
+            self.connection.close()
+            raise
+
+    @classmethod
+    def create(cls, path: Path, identity: Identity) -> None:
+        """Make an empty queue's file, synced together with its folder."""
+        connection = connect(path)
+        try:
+            with translated_errors(path):
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("BEGIN")
+                schema.create(connection, identity.cluster_id, identity.node_id)
+                connection.execute("UPDATE applied SET configuration = ?", (identity.members_text(),))
+                stamp_header(connection)
+                connection.execute("COMMIT")
+        finally:
+            connection.close()
+        sync_folder(path.parent)
+
+    def check_against(self, log: Log) -> None:
+        """The queue must be what this log leads to. Raises WrongFile when it is ahead of it, or beside it."""
+        applied = LogPosition(self.machine.applied_term, self.machine.applied_index)
+        if not log.matches(applied):
+            raise WrongFile(
+                f"{self.path} has applied entry {applied.index} of term {applied.term}, which the raft file beside it "
+                f"does not hold (its log ends at {log.last.index}): put back the two files that belong together"
+            )
+
+    def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
+        """Apply in order, in one transaction; one outcome each.
+
+        Raises DiskFailed or DamagedFile, and what the machine raises; then the node must stop.
+        """
+        with translated_errors(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            outcomes = [self.machine.apply(entry.index, entry.term, entry.kind, entry.command) for entry in entries]
+            self.machine.flush()
+            self.connection.execute("COMMIT")
+        return outcomes
+
+    @contextmanager
+    def reading(self) -> Iterator[QueueReader]:
+        """A view of what is applied, for one thread at a time; it never holds up, nor is held up by, the writer."""
+        try:
+            connection = self._idle_readers.pop()
+        except IndexError:
+            connection = connect(self.path)
+            connection.execute("PRAGMA query_only = 1")
+        with translated_errors(self.path):
+            yield QueueReader(connection)
+        self._idle_readers.append(connection)
+
+    def close(self) -> None:
+        """Close the file and all idle readers."""
+        while self._idle_readers:
+            self._idle_readers.pop().close()
+        with translated_errors(self.path):
+            self.connection.close()
