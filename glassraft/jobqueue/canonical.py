@@ -27,7 +27,7 @@ def canonical(value: Any) -> str:
     try:
         text = _encode(value)
     except RecursionError:
-        raise BadArgument(f"the value is nested over {MAX_NESTING} levels deep, or contains itself") from None
+        raise BadArgument(f"the value is nested over {MAX_NESTING} levels deep") from None
     except (TypeError, ValueError) as error:
         raise BadArgument(f"not a JSON value: {error}") from None
     if text.count("[") + text.count("{") > MAX_NESTING:

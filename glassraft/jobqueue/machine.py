@@ -123,10 +123,6 @@ class Machine:
         """How many jobs of these queues could be taken now."""
         return sum(self._book.counts.of(queue, states.READY) for queue in queues)
 
-    def was_answered(self, session: str, number: int) -> bool:
-        """Whether this number of the session has its answer already: asking again waits for nothing."""
-        return bool(session) and sessions.was_answered(self._book, session, number)
-
     def counts(self) -> dict[str, int]:
         """Each state with its number of jobs."""
         return dict(self._book.counts.by_state())

@@ -68,11 +68,6 @@ def remember(book: Book, session: str, number: int, answer: dict[str, Any] | Ref
     book.write("answer", [(session, number, canonical(stored))])
 
 
-def was_answered(book: Book, session: str, number: int) -> bool:
-    """Whether `recall` would find an answer."""
-    return book.connection.execute(ANSWER, (session, number)).fetchone() is not None
-
-
 def expire(book: Book) -> None:
     """Looks at the sessions whose time to look has come: ends those unused for their ttl, puts off the rest.
 

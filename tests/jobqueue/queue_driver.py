@@ -1,0 +1,138 @@
+"""A queue without a cluster: commands go through the checks and the machine, time is given by the test."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from glassraft.jobqueue import commands, schema
+from glassraft.jobqueue.machine import Machine, Outcome
+from glassraft.jobqueue.reader import QueueReader
+
+START_MS = 1_700_000_000_000
+SESSION = "5e" * 16
+
+
+def empty_queue() -> sqlite3.Connection:
+    """A new database in memory with the queue's tables."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    schema.create(connection)
+    return connection
+
+
+class QueueDriver:
+    """Proposes, applies and commits one command after another, as a cluster of one would."""
+
+    def __init__(self) -> None:
+        self.connection = empty_queue()
+        self.machine = Machine(self.connection)
+        self.reader = QueueReader(self.connection)
+        self.now_ms = START_MS
+        self.numbers: dict[str, int] = {}
+        self.log: list[tuple[int, int, str, str]] = []
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def apply(self, kind: str, command: str) -> Outcome:
+        index = self.machine.applied_index + 1
+        self.log.append((index, 1, kind, command))
+        self.connection.execute("BEGIN")
+        outcome = self.machine.apply(index, 1, kind, command)
+        self.machine.flush()
+        self.connection.execute("COMMIT")
+        return outcome
+
+    def restart(self) -> None:
+        """The node starts again on the same file."""
+        self.machine = Machine(self.connection)
+
+    def pass_time(self, ms: int) -> None:
+        """Time goes by; nobody has told the machine yet."""
+        self.now_ms += ms
+
+    def tick(self, ms: int = 0) -> Outcome:
+        """Time goes by, and the machine learns of it."""
+        self.pass_time(ms)
+        return self.command("Tick", commands.tick())
+
+    def new_leader(self, gap_ms: int) -> Outcome:
+        """No leader for a while; then a new one begins its term."""
+        self.pass_time(gap_ms)
+        return self.apply("noop", commands.opening(self.now_ms))
+
+    def command(self, op: str, arguments: str, session: str = "", number: int = 0, low: int = 0) -> Outcome:
+        commands.check_session(session, number, low)
+        return self.apply("command", commands.envelope(op, arguments, self.now_ms, session, number, low))
+
+    def answer(self, op: str, arguments: str) -> list[Any]:
+        outcome = self.command(op, arguments)
+        assert outcome.refusal is None
+        assert outcome.answer is not None
+        jobs: list[Any] = outcome.answer["jobs"]
+        return jobs
+
+    def submit(self, task: str = "task", **options: Any) -> str:
+        [job] = self.submit_many([{"task": task, **options}])
+        return job
+
+    def submit_many(self, items: Sequence[dict[str, Any]]) -> list[str]:
+        return self.answer("Submit", commands.check_submit(items))
+
+    def take(
+        self, count: int = 1, worker: str = "w1", queues: Sequence[str] = ("default",), lease_ms: int = 30_000
+    ) -> list[list[Any]]:
+        return self.answer("Take", commands.check_take(worker, list(queues), count, lease_ms))
+
+    def take_one(self, **options: Any) -> tuple[str, int]:
+        [[job, token]] = self.take(**options)
+        return job, token
+
+    def extend(self, job: str, token: int, *progress: Any, lease_ms: int = 30_000) -> dict[str, Any]:
+        [answer] = self.answer("Extend", commands.check_extend("w1", [[job, token, *progress]], lease_ms))
+        return answer
+
+    def complete(self, job: str, token: int, result: Any = None) -> dict[str, Any]:
+        [answer] = self.answer("Complete", commands.check_complete([[job, token, result]]))
+        return answer
+
+    def fail(
+        self, job: str, token: int, error: str = "ValueError: no", traceback: str = "", retry: bool = True
+    ) -> dict[str, Any]:
+        [answer] = self.answer("Fail", commands.check_fail([[job, token, error, traceback, retry]]))
+        return answer
+
+    def release(self, job: str, token: int, delay_ms: int = 0, reason: str = "") -> dict[str, Any]:
+        [answer] = self.answer("Release", commands.check_release([[job, token, delay_ms, reason]]))
+        return answer
+
+    def get(self, job: str) -> dict[str, Any]:
+        shown = self.reader.get(job)
+        assert shown is not None
+        return shown
+
+    def state(self, job: str) -> str:
+        return str(self.get(job)["state"])
+
+    def events(self, job: str) -> list[str]:
+        return [row["event"] for row in self.get(job)["history"]]
+
+    def settle(self) -> None:
+        """Ticks back to back while something is due, as a leader does."""
+        while self.machine.due_now(self.now_ms):
+            self.tick()
+
+
+@contextmanager
+def new_queue() -> Iterator[QueueDriver]:
+    queue = QueueDriver()
+    try:
+        yield queue
+    finally:
+        queue.close()
+
+
+def all_rows(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+    """Every row of every table."""
+    tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {table: sorted(connection.execute(f"SELECT * FROM {table}"), key=repr) for table in tables}
