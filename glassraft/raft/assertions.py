@@ -35,14 +35,18 @@ class Assertions:
     def committed_entries_stay(self, commit_index: int, first: int) -> None:
         """What is committed is never removed (§5.4)."""
         if first <= commit_index:
-            raise InvariantBroken(f"entries from {first} on would be removed, but {commit_index} is committed")
+            raise InvariantBroken(
+                f"entries from {first} on would be removed, but {commit_index} is committed"
+            )
 
     def commit_only_rises(self, was: int, commit_index: int, last_index: int) -> None:
         """The commit index never goes back, and never beyond the log (Figure 2)."""
         if commit_index < was:
             raise InvariantBroken(f"the commit index would go back from {was} to {commit_index}")
         if commit_index > last_index:
-            raise InvariantBroken(f"index {commit_index} would be committed, but the log ends at {last_index}")
+            raise InvariantBroken(
+                f"index {commit_index} would be committed, but the log ends at {last_index}"
+            )
 
 
 class NoAssertions(Assertions):

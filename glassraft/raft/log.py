@@ -19,7 +19,9 @@ EntryReader = Callable[[int, int], Sequence[Entry]]
 
 
 def _no_older_entries(first: int, last: int) -> Sequence[Entry]:
-    raise LookupError(f"entries {first} to {last} are not in memory, and this log has no reader for older ones")
+    raise LookupError(
+        f"entries {first} to {last} are not in memory, and this log has no reader for older ones"
+    )
 
 
 class Log:
@@ -39,7 +41,8 @@ class Log:
         self._run_terms = [term for term, _ in runs]
         self._run_starts = [first for _, first in runs]
         self._tail = list(tail)
-        self.last_index = last_index if last_index is not None else (self._tail[-1].index if self._tail else 0)
+        tail_end = self._tail[-1].index if self._tail else 0
+        self.last_index = tail_end if last_index is None else last_index
         self._tail_first = self._tail[0].index if self._tail else self.last_index + 1
         self._tail_size = sum(len(entry.command) for entry in self._tail)
         self._read = read
@@ -77,7 +80,7 @@ class Log:
         return LogPosition(self.term_at(index), index)
 
     def matches(self, position: LogPosition) -> bool:
-        """Whether the log holds an entry of this term at this index (§5.3); the empty log's end always matches."""
+        """Whether the log holds an entry of this term at this index (§5.3); the empty log's end does."""
         return position.index == 0 or (
             position.index <= self.last_index and self.term_at(position.index) == position.term
         )
@@ -144,10 +147,10 @@ class Log:
         if len(self._tail) <= self._max_entries * 5 // 4 and self._tail_size <= self._max_bytes * 5 // 4:
             return
         drop = 0
-        entries, size = len(self._tail), self._tail_size
-        while (entries > self._max_entries or size > self._max_bytes) and self._tail_first + drop <= durable_index:
+        size = self._tail_size
+        may_drop = max(0, min(len(self._tail), durable_index - self._tail_first + 1))
+        while drop < may_drop and (len(self._tail) - drop > self._max_entries or size > self._max_bytes):
             size -= len(self._tail[drop].command)
-            entries -= 1
             drop += 1
         del self._tail[:drop]
         self._tail_first += drop

@@ -33,7 +33,7 @@ def heartbeat(server: "Server") -> None:
 
 
 def send_what_is_due(server: "Server") -> None:
-    """One AppendEntries to each follower that lacks entries or is due a heartbeat; one under way at a time."""
+    """An AppendEntries to each follower that lacks entries or is due a heartbeat, one under way at a time."""
     for peer, progress in server.progress.items():
         lacks_entries = progress.next_index <= server.log.last_index
         may_send_entries = progress.round_under_way is None and not progress.waits_for_heartbeat
@@ -82,7 +82,9 @@ def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None
             server.log, reply, progress.next_index, progress.match_index
         )
     if (progress.next_index, progress.match_index) != before:
-        server.note("progress", reply.why, peer=reply.sender, next=progress.next_index, match=progress.match_index)
+        server.note(
+            "progress", reply.why, peer=reply.sender, next=progress.next_index, match=progress.match_index
+        )
     for read in server.waiting_reads:
         if server.rules.reply_confirms_read(reply.round, read.round):
             read.confirmed_by.add(reply.sender)
@@ -149,7 +151,8 @@ def _take_over(server: "Server", entries: tuple[Entry, ...]) -> None:
 
 
 def _refuse(server: "Server", request: AppendEntries, why: str) -> None:
-    conflict = server.rules.conflict(server.log, request.prev_log) if why == "log_holds_previous_entry" else None
+    lacks_previous = why == "log_holds_previous_entry"
+    conflict = server.rules.conflict(server.log, request.prev_log) if lacks_previous else None
     server.send(
         AppendEntriesReply(
             sender=server.id,

@@ -65,18 +65,20 @@ class Rules:
         return entry.index <= log.last_index and log.term_at(entry.index) != entry.term
 
     def follower_commit_index(self, commit_index: int, request: AppendEntries) -> int:
-        """A follower commits up to the leader's commit index, but not beyond what was just checked (Figure 2)."""
+        """A follower commits up to leaderCommit, but not beyond what was just checked (Figure 2)."""
         checked = request.prev_log.index + len(request.entries)
         return max(commit_index, min(request.leader_commit, checked))
 
     def conflict(self, log: Log, prev_log: LogPosition) -> LogPosition:
-        """A refusal says where to go on: the conflicting term and its first index, or the log's end (§5.3)."""
+        """A refusal tells the conflicting term and its first index, or where the log ends (§5.3)."""
         if prev_log.index > log.last_index:
             return LogPosition(0, log.last_index + 1)
         return LogPosition(log.term_at(prev_log.index), log.first_of_run(prev_log.index))
 
-    def next_index_after_refusal(self, log: Log, reply: AppendEntriesReply, next_index: int, match_index: int) -> int:
-        """The leader skips all of the conflicting term, or what it shares of it (§5.3); never below what matched."""
+    def next_index_after_refusal(
+        self, log: Log, reply: AppendEntriesReply, next_index: int, match_index: int
+    ) -> int:
+        """The leader skips the conflicting term but for what it shares of it (§5.3), never below a match."""
         shared = log.last_index_of_term(reply.conflict_term) if reply.conflict_term else 0
         go_on_at = min(shared + 1, next_index - 1) if shared else reply.conflict_index
         return max(match_index + 1, min(next_index, go_on_at))

@@ -2,8 +2,8 @@
 
 `Server` is a state machine without I/O. It is given events and hands back what to do:
 
-    server.step(event, now)     a message arrived | the time has come | a client proposes | the disk holds up to N
-    ready = server.ready()      what must happen next, for everything stepped since the last call
+    server.step(event, now)   a message arrived | time has come | a client proposes | the disk holds up to N
+    ready = server.ready()    what must happen next, for everything stepped since the last call
 
 Only state, role changes and the dispatch live here; what a message means is in election.py
 (§5.2, §5.4.1), replication.py (§5.3, §5.4.2) and reads.py (diss. §6.4); the paper's
@@ -36,7 +36,7 @@ APPLY_BATCH_BYTES = 4 * 1024 * 1024
 
 
 class HardState(NamedTuple):
-    """What must be on disk before anything that depends on it is said: Figure 2's persistent state, less the log."""
+    """Figure 2's persistent state, less the log: on disk before anything that depends on it is said."""
 
     term: int = 0
     voted_for: int | None = None
@@ -308,7 +308,7 @@ class Server:
     # Role changes: the only places that change role, term and vote
 
     def become_follower(self, term: int, leader_id: int | None, why: str) -> None:
-        """Step down, or follow another: on a newer term, or on hearing the leader of this one (§5.1, §5.2)."""
+        """Step down, or follow another: on a newer term, or on hearing this one's leader (§5.1, §5.2)."""
         self.assertions.term_never_goes_back(self.current_term, term)
         was, self.role = self.role, "follower"
         self._enter_term(term)
@@ -452,7 +452,7 @@ def on_persisted(server: Server, event: Persisted) -> None:
 
 
 def with_terms(handler: Callable[[Server, Any], None]) -> Callable[[Server, Any], None]:
-    """Before a message means anything: a newer term is taken over, and its sender must be a member (§5.1)."""
+    """Before a message means anything: its sender must be a member, and a newer term is taken over (§5.1)."""
 
     def handle(server: Server, message: Any) -> None:
         if message.sender not in server.members:
