@@ -36,8 +36,8 @@ _NEVER = float("inf")
 _LOOK_EVERY_S = 0.25
 """How often deadlines are looked at: so late at most is a stalled connection closed."""
 
-_SLOWEST_BYTES_PER_S = 16 * 1024
-"""A body, or the reading of an answer, may be so slow; a trickle below that is a stall."""
+_LAST_WAIT_S = 1.0
+"""How long a thread may take to notice that its connection was cut."""
 
 _FAREWELL_S = 2.0
 """How long a refused client may go on sending before it is cut, so that it can read the refusal."""
@@ -45,12 +45,17 @@ _FAREWELL_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What one server bears. Sizes in bytes, times in seconds."""
+    """What one server bears. Sizes in bytes, times in seconds.
+
+    A message must have its headers within `header_timeout_s`, and be read or written whole within
+    that and the time that it takes at `slowest_bytes_per_s`: what is slower is a stall.
+    """
 
     max_body: int = MAX_BODY_BYTES
     max_connections: int = 256
     header_timeout_s: float = 10.0
     idle_timeout_s: float = 600.0
+    slowest_bytes_per_s: int = 16 * 1024
 
 
 OnError = Callable[[str, Exception], None]
@@ -92,7 +97,12 @@ class RpcServer:
         self._acceptor.start()
 
     def stop(self, grace_s: float = 2.0) -> None:
-        """Take no more calls; those under way have `grace_s` seconds to be answered; end every thread."""
+        """Take no more calls; those under way have `grace_s` seconds to be answered; end every thread.
+
+        A method that still runs after that is left to end with its process. Stopping twice is no error.
+        """
+        if self.stopping:
+            return
         self.stopping = True
         self._wake_writer.send(b"!")
         if self._acceptor.is_alive():
@@ -106,7 +116,7 @@ class RpcServer:
             connection.thread.join(max(0.0, deadline - time.monotonic()))
             connection.cut()
         for connection in connections:
-            connection.thread.join(1.0)  # a method that still waits ends with its process
+            connection.thread.join(_LAST_WAIT_S)
         for _, farewell in self._farewells:
             farewell.close()
         self._wake_reader.close()
@@ -226,7 +236,7 @@ class _Connection:
                 return
             self._busy = True
             self.deadline = _NEVER
-            self._keep_alive = request.keep_alive and not self._server.stopping
+            self._keep_alive = request.keep_alive
             self._answer(request.body)
             self._busy = False
 
@@ -256,11 +266,14 @@ class _Connection:
             if not isinstance(error, (Fault, BadArgument)):
                 self._server.on_error(method, error)
             answer = encode_fault(as_fault(method, error))
-        return response_bytes(200, answer, self._keep_alive)
+        return self._message(answer)
+
+    def _message(self, answer: bytes) -> bytes:
+        return response_bytes(200, answer, self._keep_alive and not self._server.stopping)
 
     def _respond_early(self, call: Call, value: Any) -> None:
         """Call.respond: on any thread, while the connection's own is still in the method."""
-        answer = response_bytes(200, encode_reply(value), self._keep_alive)
+        answer = self._message(encode_reply(value))
         if not self._answering.acquire(blocking=False):
             return  # the connection's own thread is answering
         try:
@@ -290,4 +303,5 @@ class _Connection:
 
     def _patience(self, length: int) -> float:
         """Until when so many bytes may take."""
-        return time.monotonic() + self._server.limits.header_timeout_s + length / _SLOWEST_BYTES_PER_S
+        limits = self._server.limits
+        return time.monotonic() + limits.header_timeout_s + length / limits.slowest_bytes_per_s
