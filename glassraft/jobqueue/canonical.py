@@ -16,22 +16,21 @@ MAX_NESTING = 100
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 
 
-def canonical(value: Any) -> str:
+def canonical(value: Any, max_nesting: int = MAX_NESTING) -> str:
     """The canonical JSON of `value`: keys sorted, no spaces, ASCII with escapes.
 
     Takes None, bool, int, float, str, lists, tuples (written as lists) and dicts whose keys are
     all str. Integers of any size keep every digit (readers in other languages may round those
     beyond 2^53). Raises BadArgument for anything else, for NaN and infinities, and for values
-    nested deeper than MAX_NESTING.
+    nested deeper than `max_nesting` levels.
     """
     try:
         text = _encode(value)
     except RecursionError:
-        raise BadArgument(f"the value is nested over {MAX_NESTING} levels deep") from None
+        raise BadArgument(f"nested deeper than {max_nesting} levels") from None
     except (TypeError, ValueError) as error:
         raise BadArgument(f"not a JSON value: {error}") from None
-    if text.count("[") + text.count("{") > MAX_NESTING:
-        _refuse_deep(text)
+    _refuse_deep(text, max_nesting)
     if "{" in text:
         _refuse_other_keys(value)
     return text
@@ -40,11 +39,10 @@ def canonical(value: Any) -> str:
 def parse(text: str) -> Any:
     """The value of a JSON text. Raises BadArgument when it is not one (NaN and Infinity are not JSON)."""
     try:
-        if text.count("[") + text.count("{") > MAX_NESTING:
-            _refuse_deep(text)
+        _refuse_deep(text, MAX_NESTING)
         return json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
-        raise BadArgument(f"the JSON is nested deeper than {MAX_NESTING} levels") from None
+        raise BadArgument(f"nested deeper than {MAX_NESTING} levels") from None
     except ValueError as error:
         shown = text if len(text) <= 60 else text[:57] + "..."
         raise BadArgument(f"not JSON: {shown!r} ({error})") from None
@@ -66,7 +64,9 @@ def _refuse_other_keys(value: Any) -> None:
             _refuse_other_keys(inner)
 
 
-def _refuse_deep(text: str) -> None:
+def _refuse_deep(text: str, max_nesting: int) -> None:
+    if text.count("[") + text.count("{") <= max_nesting:
+        return
     depth = 0
     in_string = escaped = False
     for character in text:
@@ -79,7 +79,7 @@ def _refuse_deep(text: str) -> None:
             in_string = True
         elif character in "[{":
             depth += 1
-            if depth > MAX_NESTING:
-                raise BadArgument(f"the JSON is nested deeper than {MAX_NESTING} levels")
+            if depth > max_nesting:
+                raise BadArgument(f"nested deeper than {max_nesting} levels")
         elif character in "]}":
             depth -= 1

@@ -30,6 +30,8 @@ LONGEST_MS: Final = 3_650 * DAY_MS
 LAST_INSTANT_MS: Final = 253_402_300_799_999
 MAX_TOKEN: Final = 2**53 - 1
 MAX_NAME: Final = 200
+MAX_PAYLOAD_NESTING: Final = 64
+"""Less than canonical.MAX_NESTING, so that an answer that shows a payload can always be written."""
 MAX_OPEN: Final = 64
 """How many commands of one session may be unanswered at a time."""
 MAX_ERROR_BYTES: Final = 2 * 1024
@@ -141,7 +143,7 @@ def _named(what: str) -> Callable[[Any], str]:
 def payload(value: Any, what: str, limits: Limits = LIMITS) -> str:
     """The canonical JSON of a user's value. Raises TooLarge beyond the limit, BadArgument if not JSON."""
     try:
-        text = canonical(value)
+        text = canonical(value, MAX_PAYLOAD_NESTING)
     except BadArgument as error:
         raise BadArgument(f"{what}: {error}") from None
     if len(text) > limits.max_payload_bytes:

@@ -5,7 +5,6 @@ transaction. They follow from the rows in the digest, so they are not in it them
 """
 
 import sqlite3
-from collections.abc import Iterator
 from typing import Final
 
 from glassraft.jobqueue import states
@@ -62,10 +61,13 @@ class Counts:
         """The number of queues that were ever used."""
         return len(self._queues)
 
-    def by_state(self) -> Iterator[tuple[str, int]]:
+    def by_state(self) -> dict[str, int]:
         """Each state with its number of jobs over all queues."""
-        for state in states.STATES:
-            yield state, sum(self.of(queue, state) for queue in self._queues)
+        numbers = dict.fromkeys(states.STATES, 0)
+        for (_, what), n in self._counts.items():
+            if what in numbers:
+                numbers[what] += n
+        return numbers
 
     def flush(self) -> None:
         """Writes what changed since the last time. A count of zero has no row."""

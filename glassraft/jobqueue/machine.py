@@ -125,7 +125,7 @@ class Machine:
 
     def counts(self) -> dict[str, int]:
         """Each state with its number of jobs."""
-        return dict(self._book.counts.by_state())
+        return self._book.counts.by_state()
 
     def was_answered(self, session: str, number: int) -> bool:
         """Whether a command of this session would be answered, or refused, without being run."""
@@ -162,7 +162,7 @@ class Machine:
         if known is not None:
             return known
         answer = OPERATIONS[op](book, command["a"])
-        sessions.remember(book, session, command["n"], answer)
+        sessions.remember(book, op, session, command["n"], answer)
         return answer
 
 

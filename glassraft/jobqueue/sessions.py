@@ -44,9 +44,12 @@ def recall(book: Book, op: str, session: str, number: int, low: int) -> dict[str
     stored = book.connection.execute(ANSWER, (session, number)).fetchone()
     if stored is None:
         return None
-    answer = json.loads(stored[0])
-    if "refusal" in answer:
-        return Refusal(*answer["refusal"])
+    first_op, answer, refusal = json.loads(stored[0])
+    if first_op != op:
+        message = f"number {number} of the session was a {first_op}, so it cannot be a {op}: number commands anew"
+        return Refusal("bad_argument", message, {"number": number})
+    if refusal is not None:
+        return Refusal(*refusal)
     return _still_leased(book, answer) if op == "Take" else answer
 
 
@@ -62,9 +65,9 @@ def is_settled(book: Book, session: str, number: int) -> bool:
     return book.connection.execute(ANSWER, (session, number)).fetchone() is not None
 
 
-def remember(book: Book, session: str, number: int, answer: dict[str, Any] | Refusal) -> None:
-    """Stores the answer of a command that was run, or refused for what it asked."""
-    stored = {"refusal": list(answer)} if isinstance(answer, Refusal) else answer
+def remember(book: Book, op: str, session: str, number: int, answer: dict[str, Any] | Refusal) -> None:
+    """Stores the answer of a command that was run, or refused for what it asked: [op, answer, refusal]."""
+    stored = [op, None, list(answer)] if isinstance(answer, Refusal) else [op, answer, None]
     book.write("answer", [(session, number, canonical(stored))])
 
 

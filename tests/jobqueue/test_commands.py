@@ -87,6 +87,11 @@ def test_sizes_are_bounded() -> None:
         commands.check_submit([{"task": "t"}] * 1_001)
     with pytest.raises(BadArgument, match="1 to 1000 items, not 0"):
         commands.check_submit([])
+    nested: object = 0
+    for _ in range(65):
+        nested = [nested]
+    with pytest.raises(BadArgument, match="args: nested deeper than 64 levels"):
+        commands.check_submit([{"task": "t", "args": nested}])
     with pytest.raises(commands.TooLarge, match="result is"):
         commands.check_complete([[JOB, 1, "x" * 300_000]])
 

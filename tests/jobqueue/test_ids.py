@@ -41,7 +41,7 @@ def test_any_text_is_an_id_or_refused(text: str) -> None:
     assert ids.from_text(ids.to_text(number)) == number
 
 
-@pytest.mark.parametrize("text", ["", "a", "a1", "a10u", "b100", "a000", "i100", "m" + "z" * 13, "1234", "ä100"])
+@pytest.mark.parametrize("text", ["", "a", "a1", "a10u", "b100", "a000", "i100", "m" + "z" * 13, "1234"])
 def test_what_is_not_an_id_is_refused(text: str) -> None:
     with pytest.raises(BadArgument, match="not a job's id"):
         ids.from_text(text)

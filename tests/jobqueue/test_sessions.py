@@ -38,6 +38,13 @@ def test_the_answer_is_remembered_over_a_restart(queue: QueueDriver) -> None:
     assert submit(queue, 1, 1).answer == first.answer
 
 
+def test_a_number_used_for_another_operation_is_refused(queue: QueueDriver) -> None:
+    submit(queue, 1, 1)
+    outcome = queue.command("Take", TAKE, SESSION, 1, 1)
+    assert refusal_of(outcome) == "bad_argument"
+    assert queue.machine.ready_count(["default"]) == 1
+
+
 def test_sessions_are_apart_from_each_other(queue: QueueDriver) -> None:
     one, other = submit(queue, 1, 1), submit(queue, 1, 1, "0f" * 16)
     assert one.answer != other.answer

@@ -1,0 +1,182 @@
+"""The queue in plain dicts: what queue.db must say after the same commands, written down a second time.
+
+It knows nothing of SQLite, indexes or budgets of writes, and takes the straightest way to each
+answer: sort everything, look at everything.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+HOUR_MS = 3_600_000
+
+
+@dataclass
+class Limits:
+    """Small enough that a short test reaches them."""
+
+    due: int = 3
+    never_started: int = 3
+    releases: int = 4
+
+
+@dataclass
+class Queue:
+    limits: Limits
+    now: int = 0
+    gap: int = 0
+    index: int = 0
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    # Time
+
+    def opening(self, stamp: int) -> None:
+        self.index += 1
+        if stamp > self.now:
+            self.gap += stamp - self.now if self.now else 0
+            self.now = stamp
+
+    def begin(self, stamp: int) -> None:
+        """A command with this stamp: time first."""
+        self.index += 1
+        self.now = max(self.now, stamp)
+        due = [(job["lease"] + self.gap, 0, id) for id, job in self.jobs.items() if job["state"] == "running"]
+        due += [(job["at"], 2, id) for id, job in self.jobs.items() if job["state"] == "scheduled"]
+        for at, kind, id in sorted(due)[: self.limits.due]:
+            if at > self.now:
+                continue
+            if kind == 2:
+                self.jobs[id]["state"] = "ready"
+            else:
+                self.lease_over(self.jobs[id])
+        for session in [id for id, session in self.sessions.items() if session["used"] + HOUR_MS <= self.now]:
+            del self.sessions[session]
+
+    def next_due(self) -> int | None:
+        times = [job["lease"] + self.gap for job in self.jobs.values() if job["state"] == "running"]
+        times += [job["at"] for job in self.jobs.values() if job["state"] == "scheduled"]
+        return min(times, default=None)
+
+    def lease_over(self, job: dict[str, Any]) -> None:
+        if not job["started"]:
+            job["never_started"] += 1
+            self.leave(job, "dead" if job["never_started"] >= self.limits.never_started else "ready")
+        else:
+            self.failed(job, retry=True)
+
+    # Sessions
+
+    def recall(self, session: str, number: int, low: int) -> Any:
+        """The stored answer, the name of a refusal, or None when the command is to be run."""
+        known = self.sessions.get(session)
+        if known is None:
+            if number > 1:
+                return "session_expired"
+            self.sessions[session] = {"used": self.now, "low": low, "answers": {}}
+            return None
+        known["used"] = self.now
+        known["low"] = max(known["low"], low)
+        known["answers"] = {n: answer for n, answer in known["answers"].items() if n >= known["low"]}
+        if number < known["low"]:
+            return "stale_number"
+        return known["answers"].get(number)
+
+    def remember(self, session: str, number: int, answer: Any) -> None:
+        self.sessions[session]["answers"][number] = answer
+
+    # Commands
+
+    def submit(self, ids: list[str], items: list[dict[str, Any]]) -> list[str]:
+        for id, item in zip(ids, items, strict=True):
+            at = item.get("at_ms") or self.now + item.get("delay_ms", 0)
+            self.jobs[id] = {
+                "id": id,
+                "state": "scheduled" if at > self.now else "ready",
+                "at": max(at, self.now),
+                "queue": item.get("queue", "default"),
+                "priority": item.get("priority", 0),
+                "timeout": item.get("timeout_ms"),
+                "own_lease": item.get("lease_ms"),
+                "max_attempts": item.get("max_attempts", 10),
+                "backoff": {"base_ms": 2_000, "factor": 3_000, "cap_ms": HOUR_MS, **item.get("backoff", {})},
+                **dict.fromkeys(("attempt", "failures", "never_started", "releases", "token", "started"), 0),
+                "ends": {},
+            }
+        return ids
+
+    def take(self, queues: list[str], count: int, lease: int) -> list[list[Any]]:
+        ready = [job for job in self.jobs.values() if job["state"] == "ready" and job["queue"] in queues]
+        ready.sort(key=lambda job: (queues.index(job["queue"]), -job["priority"], job["id"]))
+        for job in ready[:count]:
+            lease_now = self.now - self.gap
+            job["cap"] = lease_now + job["timeout"] + 10_000 if job["timeout"] else None
+            job.update(state="running", token=self.index, started=0, attempt=job["attempt"] + 1)
+            job["lease"] = self.lease_until(job, lease)
+        return [[job["id"], self.index] for job in ready[:count]]
+
+    def lease_until(self, job: dict[str, Any], lease: int) -> int:
+        until: int = self.now - self.gap + (job["own_lease"] or lease)
+        return min(until, job["cap"]) if job["cap"] else until
+
+    def still_leased(self, taken: list[list[Any]]) -> list[list[Any]]:
+        return [[id, token] for id, token in taken if self.holds(self.jobs[id], token)]
+
+    def holds(self, job: dict[str, Any], token: int) -> bool:
+        return job["state"] == "running" and job["token"] == token
+
+    def extend(self, id: str, token: int, lease: int) -> Any:
+        job = self.jobs[id]
+        if not self.holds(job, token):
+            return self.why(job, token)
+        job["lease"] = max(job["lease"], self.lease_until(job, lease))
+        job["started"] = 1
+        job["never_started"] = 0
+        return job["lease"] + self.gap
+
+    def end(self, how: str, id: str, token: int, delay: int = 0, retry: bool = True) -> str:
+        """Complete, fail or release: the state the job goes to, or why not."""
+        job = self.jobs[id]
+        if (how, token) in job["ends"]:
+            return str(job["ends"][how, token])
+        if not self.holds(job, token):
+            return self.why(job, token)
+        if how == "complete":
+            job["never_started"] = job["releases"] = 0
+            self.leave(job, "succeeded")
+        elif how == "fail":
+            self.failed(job, retry)
+        else:
+            job["releases"] += 1
+            job["never_started"] = 0
+            job["at"] = self.now + delay if delay else job["at"]
+            dead = job["releases"] >= self.limits.releases
+            self.leave(job, "dead" if dead else "scheduled" if delay else "ready")
+        job["ends"][how, token] = job["state"]
+        return str(job["state"])
+
+    def why(self, job: dict[str, Any], token: int) -> str:
+        return "stale_token" if token <= job["token"] else "wrong_state"
+
+    def failed(self, job: dict[str, Any], retry: bool) -> None:
+        job["failures"] += 1
+        job["never_started"] = job["releases"] = 0
+        if not retry or job["failures"] >= job["max_attempts"]:
+            return self.leave(job, "dead")
+        backoff = job["backoff"]
+        grown = backoff["base_ms"] * (backoff["factor"] // 1_000) ** (job["failures"] - 1)
+        delay = min(grown, backoff["cap_ms"])
+        hashed = hashlib.sha256(f"{number_of(job['id'])}:{job['attempt']}".encode()).digest()
+        delay += delay * int.from_bytes(hashed[:4], "big") // 2**34
+        if delay:
+            job["at"] = self.now + delay
+        self.leave(job, "scheduled" if delay else "ready")
+        return None
+
+    def leave(self, job: dict[str, Any], state: str) -> None:
+        job["state"] = state
+
+
+def number_of(id: str) -> int:
+    """The id's base 32, read by hand."""
+    return sum("0123456789abcdefghjkmnpqrstvwxyz".index(d) * 32**n for n, d in enumerate(reversed(id[1:])))

@@ -1,0 +1,209 @@
+"""Whatever is done to the machine, it says what the model in plain dicts says (Hypothesis)."""
+
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from glassraft.jobqueue import commands, due, ids, running
+from tests.jobqueue.model import Limits, Queue
+from tests.jobqueue.queue_driver import START_MS, QueueDriver
+
+QUEUES = ["default", "a", "b"]
+
+jobs = st.fixed_dictionaries(
+    {"task": st.just("t")},
+    optional={
+        "queue": st.sampled_from(QUEUES),
+        "priority": st.integers(-2, 2),
+        "delay_ms": st.sampled_from([0, 1, 1_000, 40_000]),
+        "timeout_ms": st.sampled_from([1_000, 20_000]),
+        "lease_ms": st.sampled_from([1_000, 15_000]),
+        "max_attempts": st.integers(1, 3),
+        "backoff": st.sampled_from([{}, {"base_ms": 0}, {"base_ms": 500, "factor": 2_000, "cap_ms": 1_500}]),
+    },
+)
+leases = st.sampled_from([1_000, 5_000, 30_000])
+times = st.sampled_from([-2_000, 0, 1, 500, 1_000, 5_000, 30_000, 1_800_000])
+sessions = st.sampled_from(["", "aaaa", "bbbb"])
+
+
+class QueueAgainstModel(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        limits = Limits()
+        self.patches = [
+            patch.object(due, "DUE_BUDGET", limits.due),
+            patch.object(running, "MAX_NEVER_STARTED", limits.never_started),
+            patch.object(running, "MAX_RELEASES", limits.releases),
+        ]
+        for each in self.patches:
+            each.start()
+        self.queue = QueueDriver()
+        self.model = Queue(limits)
+        self.now_ms = START_MS
+        self.remember: Callable[[Any], None]
+        self.leased: list[tuple[str, int]] = []
+        self.numbers: dict[str, int] = {}
+        self.lows: dict[str, int] = {}
+        self.expired = 0
+
+    def teardown(self) -> None:
+        self.queue.close()
+        for each in self.patches:
+            each.stop()
+
+    def run(self, op: str, arguments: str, session: str = "", number: int = 0, low: int = 0) -> Any:
+        self.queue.now_ms = self.now_ms
+        return self.queue.command(op, arguments, session, number, low)
+
+    def under_session(self, op: str, arguments: str, session: str, again: bool, forget: int) -> tuple[Any, Any]:
+        """Runs a command with the session's next number, or its last once more.
+
+        Returns the outcome, and the answer that the model has already; None where it has to run it.
+        """
+        if not session:
+            self.model.begin(self.now_ms)
+            self.remember = lambda answer: None
+            return self.run(op, arguments), None
+        session = f"{session}{self.expired:028x}"
+        number = self.numbers.get(session, 0) + (not again or session not in self.numbers)
+        self.numbers[session] = number
+        low = min(number, max(self.lows.get(session, 1), number - 3 + forget))
+        self.lows[session] = low
+        self.model.begin(self.now_ms)
+        known = self.model.recall(session, number, low)
+        if isinstance(known, tuple) and known[0] != op:
+            known = "bad_argument"
+        outcome = self.run(op, arguments, session, number, low)
+        if known == "session_expired":
+            self.expired += 1
+        if known is None:
+            self.remember = lambda answer: self.model.remember(session, number, (op, answer))
+        return outcome, known
+
+    def check(self, outcome: Any, expected: Any) -> bool:
+        """Whether a refusal was expected; it must have come then."""
+        if isinstance(expected, str):
+            assert outcome.refusal is not None
+            assert outcome.refusal.code_name == expected
+            return True
+        assert outcome.refusal is None
+        return False
+
+    @rule(items=st.lists(jobs, min_size=1, max_size=4), session=sessions, again=st.booleans(), forget=st.integers(0, 3))
+    def submit(self, items: list[dict[str, Any]], session: str, again: bool, forget: int) -> None:
+        outcome, known = self.under_session("Submit", commands.check_submit(items), session, again, forget)
+        if self.check(outcome, known):
+            return
+        if known is None:
+            fresh = [ids.to_text(ids.number(self.model.index, position)) for position in range(len(items))]
+            answer = self.model.submit(fresh, items)
+            self.remember(answer)
+            known = ("Submit", answer)
+        assert outcome.answer == {"jobs": known[1]}
+
+    @rule(
+        queues=st.lists(st.sampled_from(QUEUES), min_size=1, unique=True),
+        count=st.integers(1, 4),
+        lease_ms=leases,
+        session=sessions,
+        again=st.booleans(),
+    )
+    def take(self, queues: list[str], count: int, lease_ms: int, session: str, again: bool) -> None:
+        arguments = commands.check_take("w", queues, count, lease_ms)
+        outcome, known = self.under_session("Take", arguments, session, again, 0)
+        if self.check(outcome, known):
+            return
+        if known is None:
+            answer = self.model.take(queues, count, lease_ms)
+            self.leased += [(id, token) for id, token in answer]
+            self.remember(answer)
+            assert outcome.answer == {"jobs": answer}
+        else:
+            assert outcome.answer == {"jobs": self.model.still_leased(known[1])}
+
+    @precondition(lambda self: self.leased)
+    @rule(data=st.data(), lease_ms=leases)
+    def extend(self, data: st.DataObject, lease_ms: int) -> None:
+        picked = data.draw(st.lists(st.sampled_from(self.leased), min_size=1, max_size=3))
+        self.model.begin(self.now_ms)
+        outcome = self.run("Extend", commands.check_extend("w", [list(each) for each in picked], lease_ms))
+        expected = [self.model.extend(id, token, lease_ms) for id, token in picked]
+        got = [each.get("lease_until_ms", each.get("why")) for each in outcome.answer["jobs"]]
+        assert got == expected
+
+    @precondition(lambda self: self.leased)
+    @rule(
+        data=st.data(),
+        how=st.sampled_from(["complete", "fail", "release"]),
+        delay_ms=st.sampled_from([0, 0, 1_000]),
+        retry=st.booleans(),
+    )
+    def end(self, data: st.DataObject, how: str, delay_ms: int, retry: bool) -> None:
+        picked = data.draw(st.lists(st.sampled_from(self.leased), min_size=1, max_size=3))
+        picked = [(id, token + data.draw(st.sampled_from([0, 0, 0, 0, -1, 1_000]))) for id, token in picked]
+        arguments = {
+            "complete": lambda: commands.check_complete([[id, token, token] for id, token in picked]),
+            "fail": lambda: commands.check_fail([[id, token, "error", "traceback", retry] for id, token in picked]),
+            "release": lambda: commands.check_release([[id, token, delay_ms] for id, token in picked]),
+        }[how]()
+        self.model.begin(self.now_ms)
+        outcome = self.run(how.capitalize(), arguments)
+        expected = [self.model.end(how, id, token, delay_ms, retry) for id, token in picked]
+        assert [each["state"] if each["ok"] else each["why"] for each in outcome.answer["jobs"]] == expected
+
+    @rule(ms=times)
+    def tick(self, ms: int) -> None:
+        self.now_ms += ms
+        self.model.begin(self.now_ms)
+        assert self.run("Tick", commands.tick()).answer == {}
+
+    @rule(ms=times)
+    def pass_time(self, ms: int) -> None:
+        self.now_ms += ms
+
+    @rule(ms=times)
+    def new_leader(self, ms: int) -> None:
+        self.now_ms += ms
+        self.model.opening(self.now_ms)
+        self.queue.apply("noop", commands.opening(self.now_ms))
+
+    @rule()
+    def restart(self) -> None:
+        self.queue.restart()
+
+    @invariant()
+    def they_agree(self) -> None:
+        machine, model = self.queue.machine, self.model
+        assert (machine.now_ms, machine.lease_now_ms) == (model.now, model.now - model.gap)
+        assert machine.next_due_ms() == model.next_due()
+        shown = {
+            ids.to_text(row[0]): row[1:]
+            for row in self.queue.connection.execute(
+                "SELECT id, state, token, attempt, failures, never_started, releases, at_ms, lease_until_ms FROM jobs"
+            )
+        }
+        expected = {
+            id: (
+                *(job["state"], job["token"], job["attempt"], job["failures"], job["never_started"]),
+                *(job["releases"], job["at"], job["lease"] if job["state"] == "running" else None),
+            )
+            for id, job in model.jobs.items()
+        }
+        assert shown == expected
+        states = [job["state"] for job in model.jobs.values()]
+        assert machine.counts() == {state: states.count(state) for state in machine.counts()}
+
+    @invariant()
+    def what_is_due_is_what_is_scheduled(self) -> None:
+        rows = self.queue.connection.execute("SELECT at_ms, id FROM due").fetchall()
+        scheduled = self.queue.connection.execute("SELECT at_ms, id FROM jobs WHERE state = 'scheduled'").fetchall()
+        assert sorted(rows) == sorted(scheduled)
+
+
+TestQueueAgainstModel = QueueAgainstModel.TestCase
+TestQueueAgainstModel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
