@@ -59,9 +59,8 @@ LIMITS: Final = Limits()
 
 def envelope(op: str, arguments: str, stamp_ms: int, session: str = "", number: int = 0, low: int = 0) -> str:
     """The command's text. `arguments` comes from a `check_` function, the session from `check_session`."""
-    return (
-        f'{{"op":"{op}","t":{stamp_ms},"v":{VERSION},"s":"{session}","n":{number},"low":{low},"a":{arguments}}}'
-    )
+    head = f'{{"op":"{op}","t":{stamp_ms},"v":{VERSION}'
+    return f'{head},"s":"{session}","n":{number},"low":{low},"a":{arguments}}}'
 
 
 def opening(stamp_ms: int) -> str:

@@ -46,7 +46,9 @@ def recall(book: Book, op: str, session: str, number: int, low: int) -> dict[str
         return None
     first_op, answer, refusal = json.loads(stored[0])
     if first_op != op:
-        message = f"number {number} of the session was a {first_op}, so it cannot be a {op}: number commands anew"
+        message = (
+            f"number {number} of the session was a {first_op}, so it cannot be a {op}: number commands anew"
+        )
         return Refusal("bad_argument", message, {"number": number})
     if refusal is not None:
         return Refusal(*refusal)

@@ -60,7 +60,9 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.queue.now_ms = self.now_ms
         return self.queue.command(op, arguments, session, number, low)
 
-    def under_session(self, op: str, arguments: str, session: str, again: bool, forget: int) -> tuple[Any, Any]:
+    def under_session(
+        self, op: str, arguments: str, session: str, again: bool, forget: int
+    ) -> tuple[Any, Any]:
         """Runs a command with the session's next number, or its last once more.
 
         Returns the outcome, and the answer that the model has already; None where it has to run it.
@@ -94,7 +96,12 @@ class QueueAgainstModel(RuleBasedStateMachine):
         assert outcome.refusal is None
         return False
 
-    @rule(items=st.lists(jobs, min_size=1, max_size=4), session=sessions, again=st.booleans(), forget=st.integers(0, 3))
+    @rule(
+        items=st.lists(jobs, min_size=1, max_size=4),
+        session=sessions,
+        again=st.booleans(),
+        forget=st.integers(0, 3),
+    )
     def submit(self, items: list[dict[str, Any]], session: str, again: bool, forget: int) -> None:
         outcome, known = self.under_session("Submit", commands.check_submit(items), session, again, forget)
         if self.check(outcome, known):
@@ -148,7 +155,9 @@ class QueueAgainstModel(RuleBasedStateMachine):
         picked = [(id, token + data.draw(st.sampled_from([0, 0, 0, 0, -1, 1_000]))) for id, token in picked]
         arguments = {
             "complete": lambda: commands.check_complete([[id, token, token] for id, token in picked]),
-            "fail": lambda: commands.check_fail([[id, token, "error", "traceback", retry] for id, token in picked]),
+            "fail": lambda: commands.check_fail(
+                [[id, token, "error", "traceback", retry] for id, token in picked]
+            ),
             "release": lambda: commands.check_release([[id, token, delay_ms] for id, token in picked]),
         }[how]()
         self.model.begin(self.now_ms)
@@ -184,7 +193,8 @@ class QueueAgainstModel(RuleBasedStateMachine):
         shown = {
             ids.to_text(row[0]): row[1:]
             for row in self.queue.connection.execute(
-                "SELECT id, state, token, attempt, failures, never_started, releases, at_ms, lease_until_ms FROM jobs"
+                "SELECT id, state, token, attempt, failures, never_started, releases, at_ms, lease_until_ms"
+                " FROM jobs"
             )
         }
         expected = {
@@ -201,7 +211,9 @@ class QueueAgainstModel(RuleBasedStateMachine):
     @invariant()
     def what_is_due_is_what_is_scheduled(self) -> None:
         rows = self.queue.connection.execute("SELECT at_ms, id FROM due").fetchall()
-        scheduled = self.queue.connection.execute("SELECT at_ms, id FROM jobs WHERE state = 'scheduled'").fetchall()
+        scheduled = self.queue.connection.execute(
+            "SELECT at_ms, id FROM jobs WHERE state = 'scheduled'"
+        ).fetchall()
         assert sorted(rows) == sorted(scheduled)
 
 
