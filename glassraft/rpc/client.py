@@ -1,8 +1,8 @@
 """One kept-alive connection to a server, for calls one after another or for a pipeline of them.
 
 A connection is used by one thread; in the pipelined use one thread sends and another receives.
-Finding the leader, retries and sessions are not here. Next: http.py and codec.py, the bytes;
-jobqueue/client.py, which retries.
+Finding the leader and retries are not here. Next: http.py and codec.py, the bytes; leader.py,
+which tries one node after another.
 """
 
 import socket
@@ -29,11 +29,16 @@ _STATUS_FAULTS = {413: "too_large", 503: "busy"}
 
 
 class ConnectionFailed(GlassraftError):
-    """A server did not answer. `sent`: whether the call may have reached it; False means surely not."""
+    """A server did not answer.
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    `sent`: whether the call may have reached it; False means surely not. `timed_out`: whether it
+    stayed silent until the time was over, as a paused or vanished one does.
+    """
+
+    def __init__(self, message: str, *, sent: bool, timed_out: bool = False) -> None:
         super().__init__(message)
         self.sent = sent
+        self.timed_out = timed_out
 
 
 class Connection:
@@ -168,7 +173,7 @@ class Connection:
 
     def _failed(self, what: str, error: Exception, *, sent: bool) -> ConnectionFailed:
         if isinstance(error, TimeoutError):
-            return ConnectionFailed(f"{self.address}: no answer in time", sent=sent)
+            return ConnectionFailed(f"{self.address}: no answer in time", sent=sent, timed_out=True)
         return ConnectionFailed(f"{self.address}: {what}: {_reason(error)}", sent=sent)
 
     def _value(self, response: Response) -> Any:
