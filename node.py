@@ -151,7 +151,7 @@ class Node:
                 self.id, members, CLOCKS_HEARD_FOR_HEARTBEATS * self.config.timings.heartbeat_s + 1.0
             ),
             make_recorder=lambda replica: Recorder(self.id, self.writer, lambda: replica.server.current_term),
-            on_applied=self.service.on_applied,
+            watchers=self.service.finished,
         )
         self.driver = Driver(self.replica, self._failed)
         self.service.serve(self.replica, self.driver, self.files.queue, self.writer)
@@ -188,6 +188,7 @@ class Node:
     def stop(self, reason: str) -> None:
         """Finish the batch under way, answer those who wait, close the files, and write a last event."""
         self.driver.stop()
+        self.service.finished.close()
         self.rpc.stop(STOP_GRACE_S)
         self.network.stop()
         self.writer.write("stop", self.replica.server.current_term, reason=reason)

@@ -32,6 +32,7 @@ class Unserved:
     full            too many commands wait for a majority; nothing was done
     overwritten     the command lost its place to another leader's; nothing was done
     deposed         this node lost its leadership while the command was under way: its fate is unknown
+    no_quorum       no majority answered in time: the command's fate is unknown
     shutting_down   the node stops; the fate of what was under way is unknown
     """
 

@@ -9,7 +9,7 @@ from glassraft.jobqueue.states import FINISHED
 
 
 class FinishedJobs:
-    """Watches by jobs' numbers. `tell` belongs to the driver, `watching` to any thread."""
+    """Watches by jobs' numbers. `waiting_for` belongs to the driver, `watching` to any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -38,16 +38,18 @@ class FinishedJobs:
                     if not watches:
                         self._watches.pop(number, None)
 
-    def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """These commands were applied."""
+    def waiting_for(self, outcomes: Sequence[Outcome]) -> list[threading.Event]:
+        """The events to set because of what was applied, once readers can see it."""
         if not self._watches:
-            return
+            return []
         with self._lock:
-            for outcome in outcomes:
-                for number, _, state in outcome.transitions:
-                    if state in FINISHED:
-                        for finished in self._watches.get(number, ()):
-                            finished.set()
+            return [
+                finished
+                for outcome in outcomes
+                for number, _, state in outcome.transitions
+                if state in FINISHED
+                for finished in self._watches.get(number, ())
+            ]
 
     def close(self) -> None:
         """The node stops: nobody waits any longer."""

@@ -17,11 +17,9 @@ from glassraft.errors import BadArgument
 from glassraft.events.writer import EventWriter
 from glassraft.jobqueue import commands, ids
 from glassraft.jobqueue.canonical import canonical, parse
-from glassraft.jobqueue.machine import Outcome
 from glassraft.raft.messages import Message
 from glassraft.replica.arrivals import (
     Applied,
-    Arrival,
     CommandArrived,
     MessageArrived,
     NothingReady,
@@ -35,9 +33,9 @@ from glassraft.replica.arrivals import (
 from glassraft.replica.driver import Driver
 from glassraft.replica.finished import FinishedJobs
 from glassraft.replica.peers import origin_of
-from glassraft.replica.turn import Replica
+from glassraft.replica.turn import PENDING_S, Replica
 from glassraft.rpc.faults import Fault
-from glassraft.rpc.methods import Call, Method
+from glassraft.rpc.methods import LATER, Call, Later, Method
 from glassraft.rpc.raft_calls import (
     APPEND_ENTRIES_SIGNATURE,
     REQUEST_VOTE_SIGNATURE,
@@ -47,9 +45,6 @@ from glassraft.rpc.raft_calls import (
     to_reply,
 )
 from glassraft.storage.queue_store import QueueStore
-
-COMMAND_TIMEOUT_S = 5.0
-"""How long a command or a read may wait for a majority before its caller is told that there is none."""
 
 PEER_TIMEOUT_S = 10.0
 LONGEST_WAIT_S = 60.0
@@ -66,7 +61,7 @@ class Service:
         self._id = id
         self._cluster_id = cluster_id
         self._addresses = addresses
-        self._finished = FinishedJobs()
+        self.finished = FinishedJobs()
 
     def serve(self, replica: Replica, driver: Driver, queue: QueueStore, writer: EventWriter) -> None:
         """Whose driver to bring calls to."""
@@ -74,14 +69,6 @@ class Service:
         self._driver = driver
         self._queue = queue
         self._writer = writer
-
-    def on_applied(self, outcomes: Sequence[Outcome]) -> None:
-        """The driver has applied these."""
-        self._finished.tell(outcomes)
-
-    def close(self) -> None:
-        """Let go those who wait for jobs to finish."""
-        self._finished.close()
 
     def methods(self) -> dict[str, Method]:
         """By name, with their signatures: the result's type first."""
@@ -163,17 +150,27 @@ class Service:
 
     # The queue: commands
 
-    def submit(self, call: Call, session: str, number: int, low: int, job: str) -> dict[str, Any]:
+    def submit(self, call: Call, session: str, number: int, low: int, job: str) -> Later:
         """Put one job, a JSON object, into its queue. Durable on a majority when this answers."""
         arguments = commands.check_submit([_json(job, "job")])
-        index, answer = self._command("Submit", arguments, session, number, low)
-        return {"job": answer["jobs"][0], "index": index}
+        return self._command(
+            call,
+            "Submit",
+            arguments,
+            lambda index, answer: {"job": answer["jobs"][0], "index": index},
+            (session, number, low),
+        )
 
-    def submit_many(self, call: Call, session: str, number: int, low: int, jobs: str) -> dict[str, Any]:
+    def submit_many(self, call: Call, session: str, number: int, low: int, jobs: str) -> Later:
         """Put up to 1,000 jobs, a JSON list of objects, into their queues: all, or none with a fault."""
         arguments = commands.check_submit(_json(jobs, "jobs"))
-        index, answer = self._command("Submit", arguments, session, number, low)
-        return {"jobs": canonical(answer["jobs"]), "index": index}
+        return self._command(
+            call,
+            "Submit",
+            arguments,
+            lambda index, answer: {"jobs": canonical(answer["jobs"]), "index": index},
+            (session, number, low),
+        )
 
     def take(
         self,
@@ -191,66 +188,65 @@ class Service:
         names = _json(queues, "queues")
         arguments = commands.check_take(worker, names, count, lease_ms)
         commands.check_session(session, number, low)
-        ticket = Ticket()
+        ticket = _TakeTicket(self._queue)
         wait_s = min(max(wait_ms, 0) / 1000, LONGEST_WAIT_S)
         command = CommandArrived("Take", arguments, ticket, session, number, low)
         until = time.monotonic() + wait_s
-        arrival = TakeArrived(command, tuple(dict.fromkeys(names)), count, until, call.connection_alive)
-        result = self._wait_for(arrival, ticket, wait_s + COMMAND_TIMEOUT_S)
+        self._driver.bring(TakeArrived(command, tuple(dict.fromkeys(names)), count, until, call.connection_alive))
+        result = ticket.wait(wait_s + 2 * PENDING_S)
         if isinstance(result, NothingReady):
             return {"jobs": "[]"}
-        _, answer = self._served(result)
-        tokens = dict(answer["jobs"])
-        with self._queue.reading() as reader:
-            jobs = reader.details([ids.from_text(job) for job in tokens])
-        return {"jobs": canonical([job for job in jobs if job["token"] == tokens[job["id"]]])}
+        self._served(result)
+        return {"jobs": canonical(ticket.jobs)}
 
-    def extend(self, call: Call, worker: str, lease_ms: int, items: str) -> dict[str, Any]:
+    def extend(self, call: Call, worker: str, lease_ms: int, items: str) -> Later:
         """Keep leases alive: a JSON list of [id, token, fraction?, note?]. An answer for each."""
-        arguments = commands.check_extend(worker, _json(items, "items"), lease_ms)
-        return {"jobs": canonical(self._command("Extend", arguments)[1]["jobs"])}
+        return self._command(call, "Extend", commands.check_extend(worker, _json(items, "items"), lease_ms), _each)
 
-    def complete(self, call: Call, job: str, token: int, result: str) -> dict[str, Any]:
+    def complete(self, call: Call, job: str, token: int, result: str) -> Later:
         """The attempt under this token succeeded with this result, any JSON."""
-        return self._for_one("Complete", commands.check_complete([[job, token, _json(result, "result")]]))
+        arguments = commands.check_complete([[job, token, _json(result, "result")]])
+        return self._command(call, "Complete", arguments, _the_one)
 
-    def complete_many(self, call: Call, items: str) -> dict[str, Any]:
+    def complete_many(self, call: Call, items: str) -> Later:
         """Many attempts succeeded: a JSON list of [id, token, result]. An answer for each."""
-        arguments = commands.check_complete(_json(items, "items"))
-        return {"jobs": canonical(self._command("Complete", arguments)[1]["jobs"])}
+        return self._command(call, "Complete", commands.check_complete(_json(items, "items")), _each)
 
-    def fail(
-        self, call: Call, job: str, token: int, error: str, traceback: str, retry: bool
-    ) -> dict[str, Any]:
+    def fail(self, call: Call, job: str, token: int, error: str, traceback: str, retry: bool) -> Later:
         """The attempt under this token failed: the job is tried again after a while, or dead."""
-        return self._for_one("Fail", commands.check_fail([[job, token, error, traceback, retry]]))
+        return self._command(call, "Fail", commands.check_fail([[job, token, error, traceback, retry]]), _the_one)
 
-    def release(self, call: Call, job: str, token: int, delay_ms: int, reason: str = "") -> dict[str, Any]:
+    def release(self, call: Call, job: str, token: int, delay_ms: int, reason: str = "") -> Later:
         """Give the job back, to be run in `delay_ms` at the earliest; the attempt does not count."""
-        return self._for_one("Release", commands.check_release([[job, token, delay_ms, reason]]))
-
-    def _for_one(self, op: str, arguments: str) -> dict[str, Any]:
-        item: dict[str, Any] = self._command(op, arguments)[1]["jobs"][0]
-        if not item["ok"]:
-            raise Fault.named(item["why"], item["message"], {"state": item.get("state", "")})
-        return {"state": item["state"]}
+        return self._command(call, "Release", commands.check_release([[job, token, delay_ms, reason]]), _the_one)
 
     def _command(
-        self, op: str, arguments: str, session: str = "", number: int = 0, low: int = 0
-    ) -> tuple[int, dict[str, Any]]:
-        commands.check_session(session, number, low)
-        ticket = Ticket()
-        arrival = CommandArrived(op, arguments, ticket, session, number, low)
-        return self._served(self._wait_for(arrival, ticket, COMMAND_TIMEOUT_S))
+        self,
+        call: Call,
+        op: str,
+        arguments: str,
+        answer: "_MakeAnswer",
+        numbered: tuple[str, int, int] = ("", 0, 0),
+    ) -> Later:
+        """Propose it; the driver answers the call when it is applied, without another thread in between."""
+        commands.check_session(*numbered)
+        later = _LaterAnswer(self, call, answer)
+        self._driver.bring(CommandArrived(op, arguments, later, *numbered))
+        return LATER
 
-    def _wait_for(self, arrival: Arrival, ticket: Ticket, timeout_s: float) -> Result:
-        self._driver.bring(arrival)
-        result = ticket.wait(timeout_s)
-        if result is None:
-            raise self._no_quorum("outcome_unknown", "the command may still be committed")
-        return result
+    def finish(self, call: Call, began: float, result: Result, make_answer: "_MakeAnswer") -> None:
+        """A command's result is known: answer its call, and record that."""
+        fields: dict[str, Any] = {}
+        try:
+            index, answer = self._served(result)
+            value: Any = make_answer(index, answer)
+            outcome, fields["index"] = "ok", index
+        except Fault as fault:
+            value, outcome = fault, fault.name
+        self._record(call.method, began, outcome, fields)
+        call.respond(value)
 
-    def _served(self, result: Result) -> tuple[int, dict[str, Any]]:
+    def _served(self, result: Result | None) -> tuple[int, dict[str, Any]]:
         """The index and the answer. Raises the Fault that fits."""
         if not isinstance(result, Applied):
             raise self._unserved(result)
@@ -259,8 +255,10 @@ class Service:
             raise Fault.named(refusal.code_name, refusal.message, refusal.detail)
         return result.index, result.outcome.answer or {}
 
-    def _unserved(self, result: Result) -> Fault:
-        why = result.why if isinstance(result, Unserved) else ""
+    def _unserved(self, result: Result | None) -> Fault:
+        why = result.why if isinstance(result, Unserved) else "no_quorum"
+        if why == "no_quorum":
+            return self._no_quorum("outcome_unknown", "the command may still be committed")
         if why == "full":
             return Fault.named("full", "too many commands wait for a majority of the nodes; try again later")
         if why == "shutting_down":
@@ -280,7 +278,7 @@ class Service:
         return Fault.named(
             name,
             f"no quorum: n{self._id} got no answer from a majority ({needed} of {len(self._addresses)} nodes are "
-            f"needed) within {COMMAND_TIMEOUT_S:g} s; {fate}",
+            f"needed) within {PENDING_S:g} s; {fate}",
             {"needed": needed},
         )
 
@@ -319,7 +317,7 @@ class Service:
             raise BadArgument("jobs must be a JSON list of 1 to 1000 ids")
         numbers = [ids.from_text(name) for name in names]
         deadline = time.monotonic() + min(max(timeout_ms, 0) / 1000, LONGEST_WAIT_S)
-        with self._finished.watching(numbers) as one_finished:
+        with self.finished.watching(numbers) as one_finished:
             self._read(stale=False)
             finished = self._finished_of(names)
             while not finished and call.connection_alive():
@@ -342,7 +340,7 @@ class Service:
             return
         ticket = Ticket()
         self._driver.bring(ReadArrived(ticket))
-        result = ticket.wait(COMMAND_TIMEOUT_S)
+        result = ticket.wait(PENDING_S)
         if result is None:
             raise self._no_quorum("no_quorum", "nothing was read")
         if isinstance(result, Unserved):
@@ -391,17 +389,14 @@ class Service:
         }
 
     def _answering(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Record each answered call with its time and outcome."""
+        """Record each answered call with its time and outcome; one that is answered later is recorded then."""
 
         def answer(call: Call, *params: Any) -> Any:
             began = time.perf_counter()
             outcome = "internal"
-            fields: dict[str, Any] = {}
             try:
                 value = function(call, *params)
-                outcome = "ok"
-                if "index" in value:
-                    fields["index"] = value["index"]
+                outcome = "" if value is LATER else "ok"
                 return value
             except Fault as fault:
                 outcome = fault.name
@@ -410,18 +405,66 @@ class Service:
                 outcome = "bad_argument"
                 raise
             finally:
-                elapsed_ms = round((time.perf_counter() - began) * 1000, 3)
-                self._writer.write(
-                    "answer",
-                    self._replica.server.current_term,
-                    method=name,
-                    ms=elapsed_ms,
-                    outcome=outcome,
-                    **fields,
-                )
+                if outcome:
+                    self._record(name, began, outcome, {})
 
         answer.__wrapped__ = function  # type: ignore[attr-defined]  # inspect reads the parameters' names there
         return answer
+
+    def _record(self, method: str, began: float, outcome: str, fields: Mapping[str, Any]) -> None:
+        ms = round((time.perf_counter() - began) * 1000, 3)
+        self._writer.write(
+            "answer", self._replica.server.current_term, method=method, ms=ms, outcome=outcome, **fields
+        )
+
+
+_MakeAnswer = Callable[[int, dict[str, Any]], dict[str, Any]]
+
+
+def _each(index: int, answer: dict[str, Any]) -> dict[str, Any]:
+    return {"jobs": canonical(answer["jobs"])}
+
+
+def _the_one(index: int, answer: dict[str, Any]) -> dict[str, Any]:
+    item = answer["jobs"][0]
+    if not item["ok"]:
+        raise Fault.named(item["why"], item["message"], {"state": item.get("state", "")})
+    return {"state": item["state"]}
+
+
+class _LaterAnswer:
+    """A command's ticket whose call the driver answers itself."""
+
+    __slots__ = ("_answer", "_began", "_call", "_service")
+
+    def __init__(self, service: Service, call: Call, answer: _MakeAnswer) -> None:
+        self._service = service
+        self._call = call
+        self._answer = answer
+        self._began = time.perf_counter()
+
+    def settle(self, result: Result) -> None:
+        """Called by the turn."""
+        self._service.finish(self._call, self._began, result, self._answer)
+
+
+class _TakeTicket(Ticket):
+    """A Take's ticket: the driver reads the jobs that were taken, before anybody else can see them."""
+
+    __slots__ = ("_queue", "jobs")
+
+    def __init__(self, queue: QueueStore) -> None:
+        super().__init__()
+        self._queue = queue
+        self.jobs: list[dict[str, Any]] = []
+
+    def settle(self, result: Result) -> None:
+        """Called by the turn."""
+        if isinstance(result, Applied) and result.outcome.answer:
+            tokens = dict(result.outcome.answer["jobs"])
+            details = self._queue.own_reader.details([ids.from_text(job) for job in tokens])
+            self.jobs = [job for job in details if job["token"] == tokens[job["id"]]]
+        super().settle(result)
 
 
 def _help(function: Callable[..., Any]) -> str:

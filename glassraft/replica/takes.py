@@ -29,7 +29,7 @@ class WaitingTakes:
     @property
     def next_deadline(self) -> float:
         """When expire() has something to do (monotonic seconds)."""
-        return min((take.until for take in self._waiting), default=float("inf"))
+        return min(take.until for take in self._waiting) if self._waiting else float("inf")
 
     def add(self, take: TakeArrived) -> None:
         """Queue up; wake() serves it at once if there is a job."""

@@ -14,8 +14,9 @@ code, and cuts it between any two effects by raising from one of them. Nothing i
 blocks or knows a thread; who runs it, and when, is driver.py.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from threading import Event
 from typing import Any, Protocol
 
 from glassraft.jobqueue import commands
@@ -69,7 +70,10 @@ class Queue(Protocol):
     machine: Machine
 
     def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Apply in order, in one transaction; one outcome each."""
+        """Apply in order; one outcome each. Readers see it after commit()."""
+
+    def commit(self) -> None:
+        """Let readers have what was applied. Nobody's answer waits for it to be durable: the log is."""
 
 
 class Network(Protocol):
@@ -92,6 +96,31 @@ class Clock(Protocol):
         """UTC in whole milliseconds, as this machine believes."""
 
 
+class Watchers(Protocol):
+    """Those who wait for jobs to finish: replica.FinishedJobs, or nobody."""
+
+    def waiting_for(self, outcomes: Sequence[Outcome]) -> Sequence[Event]:
+        """Whom to wake, because of what was applied, once readers can see it."""
+
+
+NEVER = float("inf")
+
+QUEUE_COMMIT_S = 0.02
+"""Applied commands share a commit of the queue's file for so long; a read is not kept waiting for it."""
+
+PENDING_S = 5.0
+"""How long a command may wait for a majority before its client is told that there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A proposal of this leader that is not applied yet, who waits for it, and until when (monotonic seconds)."""
+
+    term: int
+    ticket: Settles
+    until: float
+
+
 class Replica:
     """One node: the server, its disk and queue, and those who wait. Owned by one thread at a time."""
 
@@ -105,20 +134,21 @@ class Replica:
         clock: Clock,
         cluster_clock: ClusterClock,
         make_recorder: Callable[["Replica"], Recorder],
-        on_applied: Callable[[Sequence[Outcome]], None],
+        watchers: Watchers,
     ) -> None:
         self.disk = disk
         self.queue = queue
         self.network = network
         self.clock = clock
         self.cluster_clock = cluster_clock
-        self.on_applied = on_applied
+        self.watchers = watchers
         self.server = make_server(self._opening)
         self.recorder = make_recorder(self)
         self.digests = Digests()
         self.takes = WaitingTakes(queue.machine)
-        self.pending: dict[int, tuple[int, Settles]] = {}
+        self.pending: dict[int, Pending] = {}
         self.tick_index = 0
+        self.commit_due = NEVER
         self.leader_heard_at = clock.monotonic()
 
     def now_ms(self) -> int:
@@ -128,7 +158,9 @@ class Replica:
     @property
     def next_deadline(self) -> float:
         """When TimePassed must arrive at the latest (monotonic seconds)."""
-        deadline = min(self.server.next_deadline, self.takes.next_deadline)
+        deadline = min(self.server.next_deadline, self.takes.next_deadline, self.commit_due)
+        if self.pending:
+            deadline = min(deadline, next(iter(self.pending.values())).until)
         due_ms = self.queue.machine.next_due_ms() if self._may_tick() else None
         if due_ms is None:
             return deadline
@@ -166,6 +198,8 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> None:
         if ready.is_empty and not _wake(replica, now):
             break
         _carry_out(replica, ready, now)
+    if replica.commit_due <= now:
+        _commit_queue(replica)
     replica.recorder.writer.flush()
 
 
@@ -178,11 +212,13 @@ def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
         replica.recorder.notes(replica.server.take_notes())
     _send(replica, ready.messages_after)
     for placed in ready.placed:
-        replica.pending[placed.index] = (placed.term, placed.ticket)
+        replica.pending[placed.index] = Pending(placed.term, placed.ticket, now + PENDING_S)
     for refused in ready.refused:
         refused.ticket.settle(Unserved(refused.why))
     if ready.committed:
-        _apply(replica, ready.committed)
+        _apply(replica, ready.committed, now)
+    if ready.reads:
+        _commit_queue(replica)
     for ticket in ready.reads:
         ticket.settle(Confirmed(replica.queue.machine.applied_index))
     if replica.server.role != "leader":
@@ -207,17 +243,27 @@ def _send(replica: Replica, messages: Sequence[Message]) -> None:
         )
 
 
-def _apply(replica: Replica, entries: Sequence[Entry]) -> None:
+def _apply(replica: Replica, entries: Sequence[Entry], now: float) -> None:
     outcomes = replica.queue.apply(entries)
+    replica.commit_due = min(replica.commit_due, now + QUEUE_COMMIT_S)
     replica.recorder.applied(entries, outcomes)
     machine = replica.queue.machine
     replica.digests.remember(machine.applied_index, machine.digest)
     for entry, outcome in zip(entries, outcomes, strict=True):
         waiting = replica.pending.pop(entry.index, None)
         if waiting is not None:
-            term, ticket = waiting
-            ticket.settle(Applied(entry.index, outcome) if term == entry.term else Unserved("overwritten"))
-    replica.on_applied(outcomes)
+            is_it = waiting.term == entry.term
+            waiting.ticket.settle(Applied(entry.index, outcome) if is_it else Unserved("overwritten"))
+    finished = replica.watchers.waiting_for(outcomes)
+    if finished:
+        _commit_queue(replica)
+        for event in finished:
+            event.set()
+
+
+def _commit_queue(replica: Replica) -> None:
+    replica.queue.commit()
+    replica.commit_due = NEVER
 
 
 def _wake(replica: Replica, now: float) -> bool:
@@ -239,8 +285,8 @@ def _tell_those_who_wait_for_a_leader(replica: Replica) -> None:
     """This node does not lead (any longer): the clients must go elsewhere."""
     if replica.pending:
         waiting, replica.pending = replica.pending, {}
-        for _term, ticket in waiting.values():
-            ticket.settle(Unserved("deposed"))
+        for pending in waiting.values():
+            pending.ticket.settle(Unserved("deposed"))
     replica.takes.refuse_all("not_leader")
 
 
@@ -293,12 +339,15 @@ def _look(replica: Replica, arrival: Look, now: float) -> None:
 
 def _time_passed(replica: Replica, arrival: TimePassed, now: float) -> None:
     replica.takes.expire(now)
+    overdue = [index for index, pending in replica.pending.items() if pending.until <= now]
+    for index in overdue:
+        replica.pending.pop(index).ticket.settle(Unserved("no_quorum"))
 
 
 def _shut_down(replica: Replica, arrival: ShutDown, now: float) -> None:
     waiting, replica.pending = replica.pending, {}
-    for _term, ticket in waiting.values():
-        ticket.settle(Unserved("shutting_down"))
+    for pending in waiting.values():
+        pending.ticket.settle(Unserved("shutting_down"))
     replica.takes.refuse_all("shutting_down")
     for read in replica.server.waiting_reads:
         read.ticket.settle(Unserved("shutting_down"))

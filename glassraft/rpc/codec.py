@@ -16,6 +16,7 @@ from typing import Any
 from xml.parsers import expat
 
 from glassraft.errors import BadArgument, GlassraftError
+from glassraft.rpc import shapes
 from glassraft.rpc.faults import Fault
 
 MAX_NESTING = 64
@@ -346,6 +347,9 @@ def _read(body: bytes) -> _Reader:
 
 def decode_call(body: bytes) -> tuple[str, list[Any]]:
     """The method and parameters of a call. Malformed where the bytes are none."""
+    known = shapes.read_call(body.decode("ascii")) if body.isascii() else None
+    if known is not None:
+        return known
     reader = _read(body)
     if reader.method is None:
         raise Malformed("this is a methodResponse; send a methodCall")
@@ -354,6 +358,9 @@ def decode_call(body: bytes) -> tuple[str, list[Any]]:
 
 def decode_reply(body: bytes) -> Any:
     """The value that a reply carries. Raises its Fault, or Malformed where the bytes are no reply."""
+    known = shapes.read_reply(body.decode("ascii")) if body.isascii() else None
+    if known is not None:
+        return known
     reader = _read(body)
     if reader.method is not None:
         raise Malformed("this is a methodCall, where a methodResponse is due")

@@ -9,14 +9,24 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from glassraft.errors import BadArgument
 from glassraft.rpc.faults import Fault
 
 
+class Later(Enum):
+    """What a method returns instead of a value when its answer comes afterwards."""
+
+    LATER = "later"
+
+
+LATER = Later.LATER
+
+
 class Call:
-    """The call under way: who asks, whether they still wait, and a way to answer early."""
+    """The call under way: who asks, whether they still wait, and a way to answer from another thread."""
 
     __slots__ = ("_respond", "connection_alive", "method", "peer")
 
@@ -33,12 +43,12 @@ class Call:
         self._respond = respond
 
     def respond(self, value: Any) -> None:
-        """Send the answer now, from whichever thread knows it; what the method returns is then not sent.
+        """Send the answer, a value or a Fault, now and from whichever thread knows it.
 
-        For small answers that must not wait until the method's own thread runs again. Never
-        blocks: what the socket does not take at once is sent when the method returns. Does
-        nothing where the call is answered, or being answered, already. The method must still
-        return soon after: only then is the connection's next call read.
+        The method may still run: what it returns is then not sent. Or it has returned LATER, and
+        its thread reads on already. For small answers: what the socket does not take at once is
+        sent when the method returns; after LATER, a client that does not read is cut off. Never
+        blocks or raises, and does nothing where the call is answered already.
         """
         self._respond(self, value)
 

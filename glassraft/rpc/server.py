@@ -28,7 +28,7 @@ from glassraft.rpc.http import (
     Stage,
     response_bytes,
 )
-from glassraft.rpc.methods import Call, Method, MethodTable, as_fault
+from glassraft.rpc.methods import LATER, Call, Method, MethodTable, as_fault
 
 __all__ = ["Call", "Method", "RpcServer", "ServerLimits"]
 
@@ -194,7 +194,8 @@ class _Connection:
         self._stage: Stage = "idle"
         self._busy = False
         self._keep_alive = True
-        self._answering = threading.Lock()
+        self._answering = threading.Condition(threading.Lock())
+        self._in_method = False
         self._call: Call | None = None  # the call that has no answer yet
         self._early: bytes | None = None  # what is left to send of an early answer
         self._reader = MessageReader(
@@ -234,31 +235,45 @@ class _Connection:
             except HttpError as error:
                 self._refuse(error)
                 return
+            self._await_earlier_answer()
             self._busy = True
             self.deadline = _NEVER
             self._keep_alive = request.keep_alive
             self._answer(request.body)
-            self._busy = False
+
+    def _await_earlier_answer(self) -> None:
+        """Answers go out in the order of the calls: one that comes LATER holds up the next call, if there is one."""
+        with self._answering:
+            while self._call is not None and not self._server.stopping:
+                self._answering.wait(_LOOK_EVERY_S)
 
     def _answer(self, body: bytes) -> None:
-        """Run one call and send its answer, or what is left of it where it was answered early."""
+        """Run one call and send its answer, or what is left of it, or nothing where it comes LATER."""
         answer = self._outcome(body)
         with self._answering:  # an early answer that is being written is finished first
+            self._in_method = False
             if self._early is not None:
                 answer, self._early = self._early, None
+            elif answer is None:
+                self._busy = self._call is not None
+                return
             self._call = None
         self._stage = "idle"
         self.deadline = self._patience(len(answer))
         if answer:
             self._socket.sendall(answer)
+        self._busy = False
 
-    def _outcome(self, body: bytes) -> bytes:
-        """The whole message that answers a call: its reply, or its fault."""
+    def _outcome(self, body: bytes) -> bytes | None:
+        """The whole message that answers a call: its reply, or its fault; None where that comes LATER."""
         method = "?"
+        self._in_method = True
         try:
             method, params = decode_call(body)
-            self._call = Call(method, self._peer, self.alive, self._respond_early)
+            self._call = Call(method, self._peer, self.alive, self._respond)
             value = self._server.table.call(self._call, params)
+            if value is LATER:
+                return None
             answer = encode_reply(value) if self._call is not None else b""
         except Malformed as error:
             answer = encode_fault(Fault.named("malformed", str(error)))
@@ -271,17 +286,21 @@ class _Connection:
     def _message(self, answer: bytes) -> bytes:
         return response_bytes(200, answer, self._keep_alive and not self._server.stopping)
 
-    def _respond_early(self, call: Call, value: Any) -> None:
-        """Call.respond: on any thread, while the connection's own is still in the method."""
-        answer = self._message(encode_reply(value))
-        if not self._answering.acquire(blocking=False):
-            return  # the connection's own thread is answering
-        try:
-            if self._call is call:
-                self._early = answer[sockets.send_at_once(self._socket, answer) :]
-                self._call = None
-        finally:
-            self._answering.release()
+    def _respond(self, call: Call, value: Any) -> None:
+        """Call.respond: on any thread, while the connection's own is still in the method or reads on already."""
+        answer = self._message(encode_fault(value) if isinstance(value, Fault) else encode_reply(value))
+        with self._answering:
+            if self._call is not call:
+                return
+            self._call = None
+            rest = answer[sockets.send_at_once(self._socket, answer) :]
+            if self._in_method:
+                self._early = rest
+                return
+            self._answering.notify()
+            self._busy = False
+        if rest or not self._keep_alive or self._server.stopping:
+            self.cut()
 
     def _refuse(self, error: HttpError) -> None:
         """Answer with an HTTP status, then read on for a moment without keeping anything.

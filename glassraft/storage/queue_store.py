@@ -49,6 +49,7 @@ class QueueStore:
                         f"n{identity.node_id} of {identity.cluster_id}: put back the file that belongs there"
                     )
                 self.machine = Machine(self.connection)
+                self.own_reader = QueueReader(self.connection)
         except BaseException:
             self.connection.close()
             raise
@@ -79,16 +80,24 @@ class QueueStore:
             )
 
     def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Apply in order, in one transaction; one outcome each.
+        """Apply in order; one outcome each. What is written is seen here at once, elsewhere after commit().
 
         Raises DiskFailed or DamagedFile, and what the machine raises; then the node must stop.
         """
         with translated_errors(self.path):
-            self.connection.execute("BEGIN IMMEDIATE")
-            outcomes = [self.machine.apply(entry.index, entry.term, entry.kind, entry.command) for entry in entries]
-            self.machine.flush()
-            self.connection.execute("COMMIT")
-        return outcomes
+            if not self.connection.in_transaction:
+                self.connection.execute("BEGIN IMMEDIATE")
+            return [self.machine.apply(entry.index, entry.term, entry.kind, entry.command) for entry in entries]
+
+    def commit(self) -> None:
+        """Let readers, and the file, have what was applied. Not synced, and nobody's answer waits for it.
+
+        Many applies share one commit: a node that is killed before it applies them again, from the log.
+        """
+        if self.connection.in_transaction:
+            with translated_errors(self.path):
+                self.machine.flush()
+                self.connection.execute("COMMIT")
 
     @contextmanager
     def reading(self) -> Iterator[QueueReader]:
@@ -106,5 +115,6 @@ class QueueStore:
         """Close the file and all idle readers."""
         while self._idle_readers:
             self._idle_readers.pop().close()
+        self.commit()
         with translated_errors(self.path):
             self.connection.close()
