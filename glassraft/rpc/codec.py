@@ -54,6 +54,11 @@ def _text(value: str) -> str:
     return value.replace(">", "&gt;") if ">" in value else value
 
 
+def carriable(text: str) -> str:
+    """The text with what XML cannot carry spelled out, such as "\\x1b": for texts that only people read."""
+    return _NOT_XML.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def _write_int(_: Any, value: int, write: Write) -> None:
     if -0x80000000 <= value <= 0x7FFFFFFF:
         write(f"<value><int>{value}</int></value>")

@@ -247,7 +247,8 @@ class _Search:
         elif answering < needed:
             said = f"no quorum: {answering} of {len(nodes)} {answers}, {needed} are needed"
         else:
-            said = f"no leader: {answering} of {len(nodes)} {answers}, and none serves ({self._last_words})"
+            said = f"no leader: {answering} of {len(nodes)} {answers}, and none serves"
+            said += f" ({self._last_words})" if self._last_words else ""
         if self._in_doubt:
             return OutcomeUnknown(f"the outcome of {self._method} is not known: {said}; it may still be done")
         if answering == 0:

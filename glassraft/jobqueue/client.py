@@ -1,0 +1,404 @@
+"""The user's side of the queue: submit jobs, ask for them, wait for them, and what workers tell.
+
+Every submission carries a session and a number (diss. §6.3), so that trying again after a lost
+answer never submits twice; leader changes are waited out. Times are seconds here, milliseconds
+on the wire. Finding the leader is rpc/leader.py's; what a command may hold, commands.py's. Next:
+worker.py, which runs what is submitted here.
+"""
+
+import json
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+from glassraft.config import DEFAULT_PATH, load
+from glassraft.errors import BadArgument, GlassraftError
+from glassraft.jobqueue import ids
+from glassraft.jobqueue.canonical import canonical
+from glassraft.jobqueue.commands import HOUR_MS, LIMITS, MAX_OPEN, SECOND_MS
+from glassraft.jobqueue.states import SUCCEEDED
+from glassraft.rpc.codec import carriable
+from glassraft.rpc.faults import Fault
+from glassraft.rpc.leader import LeaderCalls, NoCluster, NoQuorum, OutcomeUnknown
+
+__all__ = [
+    "JobFailed",
+    "JobQueue",
+    "NoCluster",
+    "NoQuorum",
+    "NotFinished",
+    "OutcomeUnknown",
+    "PartlySubmitted",
+]
+
+TIMEOUT_S: Final = 15.0
+SESSION_TTL_S: Final = HOUR_MS // SECOND_MS
+LONGEST_POLL_S: Final = 20.0
+"""Wait asks again after so long at most, so that a leader that vanished is noticed."""
+
+SHORT_POLL_S: Final = 1.0
+WAIT_AT_ONCE: Final = 100
+"""How many jobs one call waits for: their results have to fit into one answer."""
+
+Nodes: TypeAlias = Sequence[tuple[str, int]] | str | os.PathLike[str]
+JobSpec: TypeAlias = Mapping[str, Any] | Sequence[Any]
+
+
+class JobFailed(GlassraftError):
+    """A job that was waited for is dead or cancelled. `job`, `state` and `error` tell more."""
+
+    def __init__(self, job: str, state: str, error: str) -> None:
+        super().__init__(f"job {job} is {state}: {error or 'no reason was given'}")
+        self.job = job
+        self.state = state
+        self.error = error
+
+
+class NotFinished(GlassraftError):
+    """A job that was waited for has not finished in the time given; it goes on."""
+
+
+class PartlySubmitted(GlassraftError):
+    """submit_many failed after its first commands: `submitted` has the ids of the jobs that are in.
+
+    Its cause is what befell the rest.
+    """
+
+    def __init__(self, submitted: Sequence[str], total: int, cause: GlassraftError) -> None:
+        super().__init__(f"{len(submitted)} of {total} jobs were submitted, then: {cause}")
+        self.submitted = list(submitted)
+
+
+class _Session:
+    """One session: its numbers, and which of them are open.
+
+    A session begins on the nodes with its number 1, so until that has its answer, others wait.
+    """
+
+    def __init__(self, ttl_s: int) -> None:
+        self.id = secrets.token_hex(16) + (f"-{ttl_s}" if ttl_s != SESSION_TTL_S else "")
+        self.has_begun = False
+        self.is_over = False
+        self._last = 0
+        self._open: set[int] = set()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def number(self, timeout_s: float) -> Iterator[tuple[int, int] | None]:
+        """A number and the lowest one still waited for; None where there is none in time, or ever."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_over or self._may_open(), max(0.0, timeout_s))
+            taken = self._take() if not self.is_over and self._may_open() else None
+        try:
+            yield taken
+        finally:
+            if taken is not None:
+                with self._changed:
+                    self._open.discard(taken[0])
+                    self.is_over = self.is_over or not self.has_begun
+                    self._changed.notify_all()
+
+    def end(self) -> None:
+        """The nodes know it no longer."""
+        with self._changed:
+            self.is_over = True
+            self._changed.notify_all()
+
+    def _take(self) -> tuple[int, int]:
+        self._last += 1
+        self._open.add(self._last)
+        return self._last, min(self._open)
+
+    def _may_open(self) -> bool:
+        if not self._open:
+            return True
+        return self.has_begun and self._last + 1 - min(self._open) < MAX_OPEN
+
+
+class JobQueue:
+    """A cluster's queue, for any number of threads; each has connections of its own.
+
+    What can go wrong is a GlassraftError: BadArgument and Fault (refused), NoQuorum and NoCluster
+    (surely nothing was done), OutcomeUnknown (it may be done; it is never tried again by itself).
+    """
+
+    def __init__(
+        self, nodes: Nodes, *, timeout_s: float = TIMEOUT_S, session_ttl_s: int = SESSION_TTL_S
+    ) -> None:
+        """`nodes` are (host, port) pairs, or the path of the cluster's config.json.
+
+        `timeout_s` is how long a call looks for a leader and an answer before it fails. Sessions
+        unused for `session_ttl_s` (60 s to a day) are forgotten by the nodes, and begun anew.
+        """
+        if isinstance(nodes, str | os.PathLike):
+            nodes = [(node.host, node.port) for node in load(os.fspath(nodes)).nodes]
+        if not 60 <= session_ttl_s <= 86_400:
+            raise BadArgument(f"session_ttl_s must be from 60 to 86400, not {session_ttl_s}")
+        self._calls = LeaderCalls(nodes, timeout_s=timeout_s)
+        self._ttl_s = session_ttl_s
+        self._lock = threading.Lock()
+        self._submits = _Session(session_ttl_s)
+        self._local = threading.local()
+
+    @classmethod
+    def from_config(cls, path: str | os.PathLike[str] = DEFAULT_PATH, **options: Any) -> "JobQueue":
+        """The queue of the cluster that a config.json describes; `options` as for JobQueue."""
+        return cls(path, **options)
+
+    def __enter__(self) -> "JobQueue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all threads' connections. Calls under way fail."""
+        self._calls.close()
+
+    # Submitting
+
+    def submit(self, task: str, *args: Any, kwargs: Mapping[str, Any] | None = None, **options: Any) -> str:
+        """Submit one job and return its id: it is durable on a majority of the nodes, exactly once.
+
+        Options: queue, priority, delay (seconds) or at (seconds since the epoch), timeout (seconds
+        an attempt may run), max_attempts, backoff ({"base": s, "factor": x, "cap": s}), lease (s).
+        """
+        job = _job_text({"task": task, "args": args, "kwargs": kwargs, **options})
+        return str(self._in_session("Submit", job)["job"])
+
+    def submit_many(self, jobs: Iterable[JobSpec]) -> list[str]:
+        """Submit many jobs and return their ids, in order.
+
+        A job is a dict of task, args, kwargs and submit's options, or (task, args), or (task, args,
+        kwargs). They are split into commands of at most 1,000 jobs and 4 MiB; each command is all
+        or none. Raises PartlySubmitted where a later command fails than the first.
+        """
+        texts = [_job_text(_as_mapping(job)) for job in jobs]
+        submitted: list[str] = []
+        for command in _split(texts):
+            try:
+                answer = self._in_session("SubmitMany", "[" + ",".join(command) + "]")
+            except GlassraftError as error:
+                if submitted:
+                    raise PartlySubmitted(submitted, len(texts), error) from error
+                raise
+            submitted += json.loads(answer["jobs"])
+        return submitted
+
+    # Asking
+
+    def get(self, job: str, *, stale: bool = False) -> dict[str, Any]:
+        """All about a job, with its history. Fault not_found where there is none.
+
+        `stale` takes any node's word, also without a quorum; so for list and stats.
+        """
+        found: dict[str, Any] = json.loads(self._read("Get", job, stale)["job"])
+        return found
+
+    def list(self, *, stale: bool = False, **wanted: Any) -> dict[str, Any]:
+        """A page of jobs, newest first: {"jobs": [...], "next": ""}; a non-empty `next` is the next `after`.
+
+        `wanted`: state, queue, task, limit (100), after.
+        """
+        answer = self._read("List", canonical(wanted), stale)
+        return {"jobs": json.loads(answer["jobs"]), "next": answer["next"]}
+
+    def stats(self, *, stale: bool = False) -> dict[str, Any]:
+        """How many jobs there are by queue and state, and totals."""
+        found: dict[str, Any] = json.loads(self._read("Stats", stale)["stats"])
+        return found
+
+    def wait(self, jobs: Iterable[str], timeout_s: float | None = None) -> dict[str, dict[str, Any]]:
+        """Wait until all these jobs are finished, or the time is over (None: for ever).
+
+        Returns those that are finished, by id: {"id", "state"} and "result" or "error". Leader
+        changes are waited out.
+        """
+        deadline = float("inf") if timeout_s is None else time.monotonic() + timeout_s
+        waiting = dict.fromkeys(ids.to_text(ids.from_text(job)) for job in jobs)
+        finished: dict[str, dict[str, Any]] = {}
+        is_over = False
+        while waiting and not is_over:
+            left_s = max(0.0, deadline - time.monotonic())
+            is_over = left_s == 0.0
+            asked = tuple(waiting)
+            wait_s = min(left_s, LONGEST_POLL_S if len(asked) <= WAIT_AT_ONCE else SHORT_POLL_S)
+            for start in range(0, len(asked), WAIT_AT_ONCE):
+                for outcome in self._finished_of(asked[start : start + WAIT_AT_ONCE], wait_s):
+                    finished[outcome["id"]] = outcome
+                    del waiting[outcome["id"]]
+        return finished
+
+    def _finished_of(self, jobs: Sequence[str], wait_s: float) -> Any:
+        answer = self._calls.call("Wait", canonical(jobs), _ms(wait_s), wait_s=wait_s, changes=False)
+        return json.loads(answer["jobs"])
+
+    def result(self, job: str, timeout_s: float | None = None) -> Any:
+        """The result of a job, once it has succeeded. Raises JobFailed, or NotFinished after `timeout_s`."""
+        for outcome in self.wait([job], timeout_s).values():
+            if outcome["state"] == SUCCEEDED:
+                return outcome["result"]
+            raise JobFailed(outcome["id"], outcome["state"], outcome.get("error", ""))
+        raise NotFinished(f"job {job} has not finished within {timeout_s:g} s; it goes on")
+
+    # For workers
+
+    def take(
+        self,
+        worker: str,
+        queues: Sequence[str] = ("default",),
+        count: int = 1,
+        *,
+        lease: float = 30.0,
+        wait: float = 0.0,
+    ) -> Sequence[dict[str, Any]]:
+        """Lease up to `count` ready jobs for `lease` seconds, waiting up to `wait` (60) for the first.
+
+        Each job has id, token, task, args, kwargs, queue, attempt, timeout_ms and more. An answer
+        that is lost on its way is asked for again, and is the same jobs.
+        """
+        params = (worker, canonical(list(queues)), count, _ms(lease), _ms(wait))
+        answer = self._in_session("Take", *params, wait_s=wait)
+        taken: Sequence[dict[str, Any]] = json.loads(answer["jobs"])
+        return taken
+
+    def extend(self, worker: str, items: Iterable[Sequence[Any]], *, lease: float = 30.0) -> Any:
+        """Keep leases alive: items are (job, token), or with progress (job, token, fraction, note).
+
+        Returns an answer for each: {"job", "ok"} and lease_until_ms, or why not.
+        """
+        items_text = canonical([tuple(item) for item in items])
+        return json.loads(self._calls.call("Extend", worker, _ms(lease), items_text)["jobs"])
+
+    def complete(self, job: str, token: int, result: Any = None) -> str:
+        """The attempt succeeded. Returns the job's state. Fault stale_token where it is another's by now."""
+        return str(self._calls.call("Complete", job, token, canonical(result))["state"])
+
+    def complete_many(self, items: Iterable[Sequence[Any]]) -> Any:
+        """Many attempts succeeded: (job, token, result) each. Returns an answer for each, as extend does."""
+        items_text = canonical([tuple(item) for item in items])
+        return json.loads(self._calls.call("CompleteMany", items_text)["jobs"])
+
+    def fail(self, job: str, token: int, error: str, traceback: str = "", *, retry: bool = True) -> str:
+        """The attempt failed: the job is tried again after a while, or is dead. Returns its state."""
+        params = (job, token, carriable(error), carriable(traceback), retry)
+        return str(self._calls.call("Fail", *params)["state"])
+
+    def release(self, job: str, token: int, delay: float = 0.0, reason: str = "") -> str:
+        """Give a job back, to run in `delay` seconds at the earliest; the attempt does not count."""
+        return str(self._calls.call("Release", job, token, _ms(delay), carriable(reason))["state"])
+
+    # Calls
+
+    def _read(self, method: str, *params: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self._calls.call(method, *params, changes=False)
+        return answer
+
+    def _in_session(self, method: str, *params: Any, wait_s: float = 0.0) -> dict[str, Any]:
+        """Call under a session's next number; with a new session where the nodes know the old one no more."""
+        deadline = time.monotonic() + self._calls.timeout_s
+        while True:
+            session = self._session_for(method)
+            left_s = deadline - time.monotonic()
+            with session.number(left_s) as taken:
+                if taken is None and left_s > 0:
+                    continue
+                # Without time or number left, nothing is sent: the call fails, and says why.
+                number, low = taken or (0, 0)
+                timeout_s = max(0.0, deadline - time.monotonic()) if taken else 0.0
+                try:
+                    answer: dict[str, Any] = self._calls.call(
+                        method, session.id, number, low, *params, timeout_s=timeout_s, wait_s=wait_s
+                    )
+                except Fault as fault:
+                    if fault.name == "session_expired" and number > 1:  # it says that this was not run
+                        session.end()
+                        continue
+                    raise
+                if answer.get("jobs") != _NOTHING:  # a Take that got nothing was not logged
+                    session.has_begun = True
+                return answer
+
+    def _session_for(self, method: str) -> _Session:
+        """One for all submissions; for Takes one a thread, as a waiting one would hold the others up."""
+        if method == "Take":
+            mine: _Session | None = getattr(self._local, "takes", None)
+            if mine is None or mine.is_over:
+                mine = self._local.takes = _Session(self._ttl_s)
+            return mine
+        with self._lock:
+            if self._submits.is_over:
+                self._submits = _Session(self._ttl_s)
+            return self._submits
+
+
+# What users write, as it travels
+
+_NOTHING: Final = "[]"
+_PLAIN: Final = ("task", "args", "kwargs", "queue", "priority", "max_attempts")
+_SECONDS: Final = ("delay", "at", "timeout", "lease")
+
+
+def _ms(seconds: float) -> int:
+    if type(seconds) not in (int, float) or not 0 <= seconds < 1e12:
+        raise BadArgument(f"a time must be a number of seconds from 0, not {seconds!r}")
+    return round(seconds * 1_000)
+
+
+def _backoff(parts: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = set(parts) - {"base", "factor", "cap"}
+    if unknown:
+        raise BadArgument(f"backoff has no part {min(unknown)!r}; those known are base, factor, cap")
+    ms = {f"{part}_ms": _ms(parts[part]) for part in ("base", "cap") if part in parts}
+    return ms | ({"factor": _ms(parts["factor"])} if "factor" in parts else {})
+
+
+def _job_text(job: Mapping[str, Any]) -> str:
+    """A job as the nodes take it. They check it; here only what JSON and units need."""
+    wire: dict[str, Any] = {}
+    for name, value in job.items():
+        if value is None:
+            continue
+        if name in _PLAIN:
+            wire[name] = value
+        elif name in _SECONDS:
+            wire[f"{name}_ms"] = _ms(value)
+        elif name == "backoff":
+            wire[name] = _backoff(value)
+        else:
+            known = ", ".join((*_PLAIN, *_SECONDS, "backoff"))
+            raise BadArgument(f"a job has no option {name!r}; those known are {known}")
+    return canonical(wire)
+
+
+def _as_mapping(job: JobSpec) -> Mapping[str, Any]:
+    if isinstance(job, Mapping):
+        return job
+    if isinstance(job, str) or not 2 <= len(job) <= 3:
+        raise BadArgument(f"a job is a dict, (task, args) or (task, args, kwargs), not {str(job)[:60]!r}")
+    return dict(zip(("task", "args", "kwargs"), job, strict=False))
+
+
+def _size(text: str) -> int:
+    """What a job can take in a command, where its arguments are JSON within JSON, and on the wire, in XML."""
+    escaped = text.count('"') + text.count("\\")
+    return len(text) + escaped + 4 * (text.count("&") + text.count("<") + text.count(">")) + 100
+
+
+def _split(texts: Iterable[str]) -> Iterator[Sequence[str]]:
+    """Commands' worth of jobs, within its limits; a job beyond them stands alone, to be refused."""
+    command: list[str] = []
+    size = 0
+    for text in texts:
+        more = _size(text)
+        if command and (len(command) == LIMITS.max_items or size + more > LIMITS.max_command_bytes):
+            yield command
+            command, size = [], 0
+        command.append(text)
+        size += more
+    if command:
+        yield command
