@@ -11,6 +11,7 @@ glassraft/supervisor's work, and the window is visualizer.py's.
 """
 
 import argparse
+import contextlib
 import errno
 import queue
 import secrets
@@ -24,7 +25,7 @@ from glassraft import config as configuration
 from glassraft.config import Config, NodeAddress
 from glassraft.errors import ConfigError, GlassraftError
 from glassraft.storage.identity import DiskFailed, Identity, WrongFile, describe_members, read_identity
-from glassraft.supervisor import Exit, Leader, LeaderWatch, Supervisor
+from glassraft.supervisor import Exit, LeaderWatch, Picture, Supervisor
 
 START_TIMEOUT_S = 20.0
 """How long a node may take until it serves: with a million jobs to read, on a busy machine."""
@@ -35,6 +36,8 @@ SHOWN_ERROR_LINES = 12
 
 REFUSED = 2
 
+OUTPUT = threading.Lock()
+
 
 def main() -> int:
     """Run a cluster until it is told to stop. 0 after a clean stop, 2 where it cannot be started."""
@@ -42,12 +45,11 @@ def main() -> int:
     try:
         config = prepare(arguments)
     except GlassraftError as error:
-        print(f"cluster: {error}", file=sys.stderr)
+        complain(str(error))
         return REFUSED
     signals = listen_to_signals()
     reporter = Reporter(config)
     with Supervisor(config, on_exit=reporter.exited, on_line=reporter.said) as supervisor:
-        reporter.supervisor = supervisor
         try:
             if not start(supervisor, reporter):
                 return REFUSED
@@ -83,7 +85,7 @@ def prepare(arguments: argparse.Namespace) -> Config:
     if arguments.nodes is not None:
         config = config.with_nodes(arguments.nodes)
     for warning in config.warnings:
-        print(f"Warning: {warning}", flush=True)
+        say(f"Warning: {warning}")
     check_ports(config.nodes)
     config.make_folders()
     if arguments.fresh:
@@ -142,7 +144,7 @@ def remove_old_files(config: Config) -> None:
         except OSError as error:
             raise ConfigError(f"--fresh cannot remove {file}: {error.strerror or error}") from error
     if files:
-        print(f"Removed {len(files)} files of the old cluster.", flush=True)
+        say(f"Removed {len(files)} files of the old cluster.")
 
 
 def check_identities(config: Config) -> None:
@@ -209,10 +211,8 @@ def start(supervisor: Supervisor, reporter: "Reporter") -> bool:
         f" Only {names(with_files)} have files: where the others' are lost, so is what they promised; "
         "restore them, or begin anew with --fresh."
     )
-    print(
-        f"cluster: {len(serving)} of {len(config.nodes)} nodes started, and {config.majority} are needed."
-        f"{missing} Stopping.",
-        file=sys.stderr,
+    complain(
+        f"{len(serving)} of {len(config.nodes)} nodes started, and {config.majority} are needed.{missing}"
     )
     return False
 
@@ -221,7 +221,7 @@ def run(
     arguments: argparse.Namespace, supervisor: Supervisor, reporter: "Reporter", signals: "Signals"
 ) -> None:
     """Show the window, or wait, until a signal or the window's closing ends it."""
-    print("Running without a window; Ctrl-C stops the cluster.", flush=True)
+    say("Running without a window; Ctrl-C stops the cluster.")
     while not wait_for(signals):
         pass
 
@@ -230,7 +230,7 @@ def stop(supervisor: Supervisor, reporter: "Reporter", signals: "Signals") -> No
     """Stop every process; at once where a second signal comes. Returns when all are gone."""
     reporter.stopping = True
     if supervisor.alive():
-        print("Stopping the nodes (Ctrl-C again: at once).", flush=True)
+        say("Stopping the nodes (Ctrl-C again: at once).")
     stopping = threading.Thread(target=supervisor.stop_all, name="stopping")
     stopping.start()
     while stopping.is_alive():
@@ -265,7 +265,6 @@ class Reporter:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.supervisor: Supervisor | None = None
         self.stopping = False
         self._started = False
 
@@ -273,21 +272,20 @@ class Reporter:
         """After the start: who serves where."""
         self._started = True
         for node_id in serving:
-            print(f"{self.config.node(node_id).name} serves {self.config.node(node_id)}", flush=True)
+            say(f"n{node_id} serves {self.config.node(node_id)}")
 
-    def leads(self, leader: Leader | None) -> None:
+    def leads(self, picture: Picture) -> None:
         """A leader was elected, or there has been none for a while."""
         if self.stopping:
             return
-        if leader is not None:
-            print(f"n{leader.id} leads in term {leader.term}.", flush=True)
+        if picture.leader is not None:
+            say(f"n{picture.leader.id} leads in term {picture.leader.term}.")
             return
-        alive = len(self.supervisor.alive()) if self.supervisor is not None else 0
-        why = "no quorum" if alive < self.config.majority else "no leader"
-        print(
-            f"{why}: {alive} of {len(self.config.nodes)} nodes run, {self.config.majority} are needed; "
-            "nothing is committed until then.",
-            flush=True,
+        majority = self.config.majority
+        what = "No quorum" if picture.answering < majority else "No leader"
+        say(
+            f"{what}: {picture.answering} of {len(self.config.nodes)} nodes answer, {majority} are needed "
+            "to commit anything."
         )
 
     def exited(self, end: Exit) -> None:
@@ -296,12 +294,12 @@ class Reporter:
             return
         lines = [f"{end.name} ended: {end.reason}."]
         if end.ending is None and len(end.last_errors) > 1:
-            lines += [f"    {line}" for line in end.last_errors[-SHOWN_ERROR_LINES:]]
+            lines += [f"    {line}" for line in end.last_errors[-SHOWN_ERROR_LINES:-1]]
         if end.again_s is not None:
             lines.append(f"    It is started again in {end.again_s:g} s.")
         elif end.ending is None and self._started and not self.stopping:
             lines.append(f"    It is not started again by itself. To do so: {self.command(end.name)}")
-        print("\n".join(lines), flush=True)
+        say("\n".join(lines))
 
     def command(self, name: str) -> str:
         """What starts a node by hand."""
@@ -310,7 +308,19 @@ class Reporter:
 
     def said(self, name: str, line: str) -> None:
         """A line of output that a process wrote."""
-        print(f"{name}: {line}", flush=True)
+        say(f"{name}: {line}")
+
+
+def say(text: str) -> None:
+    """Write whole lines, from any thread, whether anybody still reads them or not."""
+    with OUTPUT, contextlib.suppress(OSError):
+        print(text, flush=True)
+
+
+def complain(text: str) -> None:
+    """The same for what went wrong."""
+    with OUTPUT, contextlib.suppress(OSError):
+        print(f"cluster: {text}", file=sys.stderr, flush=True)
 
 
 def names(node_ids: Sequence[int]) -> str:

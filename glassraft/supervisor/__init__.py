@@ -5,7 +5,7 @@ its status; supervisor.py all nodes and the worker; leaders.py asks the nodes wh
 cluster.py and by tests alike.
 """
 
-from glassraft.supervisor.leaders import Leader, LeaderWatch, ask_state, find_leader, wait_for_leader
+from glassraft.supervisor.leaders import Leader, LeaderWatch, Picture, ask_state, find_leader, wait_for_leader
 from glassraft.supervisor.process import Exit, ManagedProcess, Status, SupervisorError
 from glassraft.supervisor.supervisor import Action, Possible, Supervisor
 
@@ -15,6 +15,7 @@ __all__ = [
     "Leader",
     "LeaderWatch",
     "ManagedProcess",
+    "Picture",
     "Possible",
     "Status",
     "Supervisor",

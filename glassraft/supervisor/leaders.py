@@ -1,13 +1,14 @@
-"""Who leads: asks the nodes' own State, once or again and again.
+"""Who leads, and how many answer: asks the nodes themselves, once or again and again.
 
-Each node is asked over a connection of its own and waited for briefly, so that a paused or
-vanished one delays the others' answers by no more than that. Next: rpc/client.py, the calls.
+All nodes are asked at the same time and waited for together, briefly, so that paused or vanished
+ones delay the picture by no more than that. Ping is asked for, which costs a node nearly nothing.
+Next: rpc/client.py, the calls.
 """
 
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,20 +30,29 @@ class Leader:
     term: int
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What the nodes said: the leader of the highest term, and how many answered at all.
+
+    One that leads may have lost its majority and not know; `leader` alone promises nothing.
+    """
+
+    leader: Leader | None
+    answering: int
+
+
 def ask_state(config: Config, node_id: int, timeout_s: float = ASK_TIMEOUT_S) -> dict[str, Any]:
     """One node's State, over a connection of its own. Raises GlassraftError where it does not answer."""
-    with _connection(config, node_id, timeout_s) as connection:
+    node = config.node(node_id)
+    with contextlib.closing(Connection(node.host, node.port, connect_timeout_s=timeout_s)) as connection:
         state: dict[str, Any] = connection.call("State", 0, timeout_s=timeout_s)
         return state
 
 
 def find_leader(config: Config) -> Leader | None:
     """The leader of the highest term among the nodes that answer now."""
-    found = []
-    for node_id in config.members():
-        with contextlib.suppress(GlassraftError):
-            found += _leader_in(ask_state(config, node_id))
-    return max(found, key=_term, default=None)
+    with _connections(config) as connections:
+        return _ask(connections).leader
 
 
 def wait_for_leader(config: Config, timeout_s: float, *, other_than: int = 0, after_term: int = 0) -> Leader:
@@ -51,24 +61,25 @@ def wait_for_leader(config: Config, timeout_s: float, *, other_than: int = 0, af
     `other_than` is a node that does not count, because it was just killed or paused.
     """
     deadline = time.monotonic() + timeout_s
-    while True:
-        leader = find_leader(config)
-        if leader is not None and leader.id != other_than and leader.term > after_term:
-            return leader
-        if time.monotonic() > deadline:
-            raise GlassraftError(f"no leader within {timeout_s:g} s")
-        time.sleep(ASK_INTERVAL_S / 2)
+    with _connections(config) as connections:
+        while True:
+            leader = _ask(connections).leader
+            if leader is not None and leader.id != other_than and leader.term > after_term:
+                return leader
+            if time.monotonic() > deadline:
+                raise GlassraftError(f"no leader within {timeout_s:g} s")
+            time.sleep(ASK_INTERVAL_S / 2)
 
 
 class LeaderWatch:
-    """A thread that asks all the time, and tells of each change: a leader, or None.
+    """A thread that asks all the time, and tells of each change: a leader whom a majority can hear, or none.
 
-    `patience_s` is how long nobody may lead before that is told: a change of leader alone is not
-    worth two lines.
+    `patience_s` is how long there may be none before that is told: a change of leader is not
+    worth two lines. By default it is two election timeouts.
     """
 
     def __init__(
-        self, config: Config, on_change: Callable[[Leader | None], None], *, patience_s: float | None = None
+        self, config: Config, on_change: Callable[[Picture], None], *, patience_s: float | None = None
     ) -> None:
         self._config = config
         self._on_change = on_change
@@ -83,50 +94,45 @@ class LeaderWatch:
         self._thread.join()
 
     def _run(self) -> None:
-        known: Leader | None = None
+        told: Leader | None = None
         seen_at = time.monotonic()
-        with contextlib.ExitStack() as stack:
-            connections = {
-                node_id: stack.enter_context(_connection(self._config, node_id, ASK_TIMEOUT_S))
-                for node_id in self._config.members()
-            }
+        with _connections(self._config) as connections:
             while not self._ended.wait(ASK_INTERVAL_S):
-                leader = self._ask(connections, known)
-                if leader is not None:
+                picture = _ask(connections)
+                leads = picture.leader if picture.answering >= self._config.majority else None
+                if leads is not None:
                     seen_at = time.monotonic()
                 elif time.monotonic() - seen_at < self._patience_s:
                     continue
-                if leader != known and not self._ended.is_set():
-                    known = leader
-                    self._on_change(leader)
-
-    def _ask(self, connections: Mapping[int, Connection], known: Leader | None) -> Leader | None:
-        """The one that led last is asked first, and the others only where it does not say so any more."""
-        order = sorted(connections, key=lambda node_id: known is None or node_id != known.id)
-        found: list[Leader] = []
-        for node_id in order:
-            if self._ended.is_set():
-                break
-            with contextlib.suppress(GlassraftError):
-                found += _leader_in(connections[node_id].call("State", 0, timeout_s=ASK_TIMEOUT_S))
-            if found and known in found:
-                break
-        return max(found, key=_term, default=None)
+                if leads != told and not self._ended.is_set():
+                    told = leads
+                    self._on_change(Picture(leads, picture.answering))
 
 
-def _leader_in(state: Mapping[str, Any]) -> list[Leader]:
-    return [Leader(int(state["id"]), int(state["term"]))] if state["role"] == "leader" else []
-
-
-def _term(leader: Leader) -> int:
-    return leader.term
+def _ask(connections: Iterable[Connection]) -> Picture:
+    """Ping all, then wait for all until one common deadline."""
+    asked = []
+    for connection in connections:
+        with contextlib.suppress(GlassraftError):
+            connection.connect()
+            connection.send("Ping", ())
+            asked.append(connection)
+    deadline = time.monotonic() + ASK_TIMEOUT_S
+    answers: list[dict[str, Any]] = []
+    for connection in asked:
+        try:
+            answers.append(connection.receive(max(deadline - time.monotonic(), 0.001)))
+        except GlassraftError:
+            connection.close()  # a late answer must not be taken for the next one
+    leaders = [Leader(answer["id"], answer["term"]) for answer in answers if answer["role"] == "leader"]
+    return Picture(max(leaders, key=lambda leader: leader.term, default=None), len(answers))
 
 
 @contextlib.contextmanager
-def _connection(config: Config, node_id: int, timeout_s: float) -> Iterator[Connection]:
-    node = config.node(node_id)
-    connection = Connection(node.host, node.port, connect_timeout_s=timeout_s)
+def _connections(config: Config) -> Iterator[list[Connection]]:
+    opened = [Connection(node.host, node.port, connect_timeout_s=ASK_TIMEOUT_S) for node in config.nodes]
     try:
-        yield connection
+        yield opened
     finally:
-        connection.close()
+        for connection in opened:
+            connection.close()

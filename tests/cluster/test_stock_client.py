@@ -1,0 +1,114 @@
+"""Python's own xmlrpc.client, as any program in any language might call: every method that a node serves."""
+
+import json
+import secrets
+import xmlrpc.client
+from typing import Any
+
+import pytest
+
+from glassraft.rpc.faults import Fault
+from tests.conftest import MakeCluster
+from tests.live import Cluster
+
+SYSTEM = {"system.listMethods", "system.methodHelp", "system.methodSignature"}
+LEASE_MS = 30_000
+
+
+class Stock:
+    """A ServerProxy to the leader that remembers which methods were called."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.leader = cluster.leader()
+        self.called: set[str] = set()
+        self._proxy = xmlrpc.client.ServerProxy(f"http://{cluster.config.node(self.leader.id)}/RPC2")
+        self.session = secrets.token_hex(16)
+        self.number = 0
+
+    def __enter__(self) -> "Stock":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._proxy("close")()
+
+    def call(self, method: str, *params: Any) -> Any:
+        self.called.add(method)
+        return getattr(self._proxy, method)(*params)
+
+    def numbered(self, method: str, *params: Any) -> Any:
+        """A call under the session."""
+        self.number += 1
+        return self.call(method, self.session, self.number, self.number, *params)
+
+    def take(self, count: int) -> list[tuple[str, int]]:
+        """(id, token) of so many leased jobs."""
+        answer = self.numbered("Take", "w1", '["default"]', count, LEASE_MS, 1000)
+        return [(job["id"], job["token"]) for job in json.loads(answer["jobs"])]
+
+
+def test_every_method_can_be_called(make_cluster: MakeCluster) -> None:
+    with Stock(make_cluster(3)) as stock:
+        the_queue(stock)
+        for_watchers(stock)
+        as_a_peer(stock)
+        for method in stock.call("system.listMethods"):
+            assert stock.call("system.methodHelp", method)
+            assert stock.call("system.methodSignature", method)
+        assert set(stock.call("system.listMethods")) == stock.called
+
+
+def the_queue(stock: Stock) -> None:
+    first = stock.numbered("Submit", '{"task": "primes", "args": [1, 10]}')["job"]
+    many = json.loads(stock.numbered("SubmitMany", '[{"task": "a"}, {"task": "b"}, {"task": "c"}]')["jobs"])
+    leased = stock.take(4)
+    assert [job for job, _ in leased] == [first, *many]
+    items = json.dumps([[job, token, 0.5, "half"] for job, token in leased])
+    assert all(item["ok"] for item in json.loads(stock.call("Extend", "w1", LEASE_MS, items)["jobs"]))
+    assert stock.call("Complete", *leased[0], "[2, 3, 5, 7]")["state"] == "succeeded"
+    stock.call("CompleteMany", json.dumps([[*leased[1], None]]))
+    assert stock.call("Fail", *leased[2], "it broke", "", False)["state"] == "dead"
+    assert stock.call("Release", *leased[3], 0)["state"] == "ready"
+    assert json.loads(stock.call("Get", first, False)["job"])["state"] == "succeeded"
+    assert len(json.loads(stock.call("List", "{}", False)["jobs"])) == 4
+    assert json.loads(stock.call("Stats", False)["stats"])
+    done = json.loads(stock.call("Wait", json.dumps([first, many[2]]), 1000)["jobs"])
+    assert [job["id"] for job in done] == [first]
+
+
+def for_watchers(stock: Stock) -> None:
+    assert stock.call("Ping")["id"] == stock.leader.id
+    assert stock.call("State", 0)["role"] == "leader"
+    events = stock.call("Events", 0)
+    assert json.loads(events["events"])
+    assert events["next"] > 0
+
+
+def as_a_peer(stock: Stock) -> None:
+    """Messages of term 0 are stale everywhere, so they change nothing."""
+    state = stock.call("State", 0)
+    sender = stock.leader.id % 3 + 1
+    context = {"id": f"n{sender}-1", "clock": 1, "wallMs": 1, "sender": sender, "round": 1}
+    context["cluster"] = state["cluster"]
+    assert stock.call("RequestVote", 0, sender, 0, 0, context)["voteGranted"] is False
+    assert stock.call("AppendEntries", 0, sender, 0, 0, "[]", 0, context)["success"] is False
+    assert stock.call("State", 0)["role"] == "leader"
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "fault"),
+    [
+        ("Nonsense", (), "unknown_method"),
+        ("Get", ("no id", False), "bad_argument"),
+        ("Submit", ("", 1, 1, '{"task": 5}'), "bad_argument"),
+        ("Submit", ("", 1), "bad_argument"),
+        ("Ping", ("too", "many"), "bad_argument"),
+    ],
+)
+def test_what_is_wrong_is_a_fault_with_its_code(
+    make_cluster: MakeCluster, method: str, params: tuple[Any, ...], fault: str
+) -> None:
+    with Stock(make_cluster(1)) as stock:
+        with pytest.raises(xmlrpc.client.Fault) as caught:
+            stock.call(method, *params)
+        assert caught.value.faultCode == Fault.named(fault, "").code
+        assert stock.call("Ping")["id"] == 1
