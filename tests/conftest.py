@@ -17,6 +17,13 @@ MULTIPROCESSING = ("multiprocessing.resource_tracker", "multiprocessing.forkserv
 """Python's own servants, which stay until their process ends."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Here and not in tests/raft, because only this file is read before the arguments are."""
+    parser.addoption(
+        "--update-transcripts", action="store_true", help="rewrite tests/raft/transcripts with what happens now"
+    )
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind() -> Iterator[None]:
     """No thread and no child process that a test started outlives it."""

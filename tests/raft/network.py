@@ -1,0 +1,147 @@
+"""What carries messages between servers in one thread: first in, first out, unless told otherwise.
+
+A link can be cut, both ways or one; chosen messages can be held, and then released, dropped,
+doubled or turned around. `delays` decides when each copy of a message arrives, so that a test
+with a seed can delay, lose, double and reorder. Next: world.py, which delivers.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from glassraft.raft.messages import AppendEntries, Message
+from glassraft.raft.server import Undelivered
+
+Link = tuple[int, int]
+"""A direction: (sender, receiver)."""
+
+Pick = Callable[[Message], bool]
+"""Chooses messages."""
+
+
+def at_once(message: Message) -> Iterable[float]:
+    """One copy, without delay."""
+    return (0.0,)
+
+
+def every(message: Message) -> bool:
+    """Chooses all messages."""
+    return True
+
+
+@dataclass(order=True, slots=True)
+class Arrival:
+    """Something reaches a server at a time (seconds); what was sent first arrives first."""
+
+    at: float
+    number: int
+    receiver: int = field(compare=False)
+    what: Message | Undelivered = field(compare=False)
+
+
+class Network:
+    """Messages under way, messages held, and the links that are cut."""
+
+    def __init__(
+        self,
+        delays: Callable[[Message], Iterable[float]] = at_once,
+        on_lost: Callable[[Message], None] = lambda message: None,
+        on_held: Callable[[Message], None] = lambda message: None,
+    ) -> None:
+        self.delays = delays
+        self.on_lost = on_lost
+        self.on_held = on_held
+        self.cut_links: set[Link] = set()
+        self.holding: dict[str, Pick] = {}
+        self.held: list[Message] = []
+        self._under_way: list[Arrival] = []
+        self._number = 0
+
+    def send(self, message: Message, now: float) -> None:
+        """Take a message on its way: it is held, lost, or arrives once or more."""
+        if any(pick(message) for pick in self.holding.values()):
+            self.held.append(message)
+            return self.on_held(message)
+        copies = () if self.is_cut(message) else tuple(self.delays(message))
+        if not copies:
+            return self.on_lost(message)
+        for delay in copies:
+            self._put(now + delay, message.receiver, message)
+
+    def report_undelivered(self, message: AppendEntries, at: float) -> None:
+        """Let the sender learn, at a time, that this message never arrived."""
+        self._put(at, message.sender, Undelivered(message.receiver, message.round))
+
+    def _put(self, at: float, receiver: int, what: Message | Undelivered) -> None:
+        self._number += 1
+        heapq.heappush(self._under_way, Arrival(at, self._number, receiver, what))
+
+    # Arriving
+
+    @property
+    def next_arrival(self) -> float:
+        """When the next message arrives (seconds); infinite when none is under way."""
+        return self._under_way[0].at if self._under_way else float("inf")
+
+    def take(self) -> Arrival | None:
+        """The next arrival. None when a link that was cut meanwhile has lost it."""
+        arrival = heapq.heappop(self._under_way)
+        if isinstance(arrival.what, Undelivered) or not self.is_cut(arrival.what):
+            return arrival
+        self.on_lost(arrival.what)
+        return None
+
+    # Cutting
+
+    def is_cut(self, message: Message) -> bool:
+        """Whether the link that this message takes is cut."""
+        return (message.sender, message.receiver) in self.cut_links
+
+    def cut(self, senders: Iterable[int], receivers: Iterable[int], *, one_way: bool = False) -> None:
+        """Lose what goes from these senders to these receivers, and the other way unless `one_way`."""
+        receivers = tuple(receivers)
+        for sender in senders:
+            for receiver in receivers:
+                self.cut_links.add((sender, receiver))
+                if not one_way:
+                    self.cut_links.add((receiver, sender))
+
+    def heal(self) -> None:
+        """All links carry messages again."""
+        self.cut_links.clear()
+
+    # Holding
+
+    def hold(self, name: str, pick: Pick) -> None:
+        """From now on keep such messages back."""
+        self.holding[name] = pick
+
+    def let_go(self, name: str) -> None:
+        """Such messages are not kept back any longer; those held already stay so."""
+        self.holding.pop(name, None)
+
+    def release(self, now: float, pick: Pick = every) -> None:
+        """Send the held messages that are chosen on their way, in order."""
+        for message in self._take_held(pick):
+            if self.is_cut(message):
+                self.on_lost(message)
+            else:
+                self._put(now, message.receiver, message)
+
+    def drop(self, pick: Pick = every) -> None:
+        """Lose the held messages that are chosen."""
+        for message in self._take_held(pick):
+            self.on_lost(message)
+
+    def duplicate(self, pick: Pick = every) -> None:
+        """Double the held messages that are chosen, each copy right behind its original."""
+        self.held = [copy for message in self.held for copy in [message] * (2 if pick(message) else 1)]
+
+    def reorder(self) -> None:
+        """Turn the held messages around: the last sent will arrive first."""
+        self.held.reverse()
+
+    def _take_held(self, pick: Pick) -> list[Message]:
+        chosen = [message for message in self.held if pick(message)]
+        self.held = [message for message in self.held if not pick(message)]
+        return chosen

@@ -1,0 +1,23 @@
+"""Each file in transcripts/ is a run of the protocol, compared whole.
+
+`pytest --update-transcripts` rewrites the files; a reviewer reads the difference.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.raft.transcript import played, play
+
+FOLDER = Path(__file__).parent / "transcripts"
+FILES = sorted(FOLDER.glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_transcript(path: Path, request: pytest.FixtureRequest) -> None:
+    written = path.read_text(encoding="utf-8")
+    now = play(written)
+    if request.config.getoption("--update-transcripts"):
+        path.write_text(now, encoding="utf-8", newline="\n")
+        return
+    assert now.splitlines() == written.splitlines(), "if this is meant, run pytest --update-transcripts"

@@ -1,0 +1,347 @@
+"""A cluster of pure servers in one thread, with disks, clocks and a network.
+
+What was persisted survives a crash, the rest is lost. Each `Ready` is carried out in exactly
+the order that it asks for, and can be cut between any two effects by raising `Crash` from
+`before_effect`. Nothing here decides anything about Raft: every state arises by the rules.
+Next: network.py; transcript.py, which plays scripts on it; chaos.py, which plays seeds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from glassraft.raft.assertions import Assertions
+from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
+from glassraft.raft.messages import Entry, LogPosition, Message
+from glassraft.raft.rules import Rules
+from glassraft.raft.server import (
+    DEFAULT_SETTINGS,
+    NEVER_STARTED,
+    Event,
+    HardState,
+    Note,
+    Persisted,
+    Placed,
+    Propose,
+    Read,
+    Ready,
+    Refused,
+    Server,
+    Settings,
+    TimeIs,
+    Undelivered,
+)
+from tests.raft.network import Network
+
+ENOUGH_DELIVERIES = 100_000
+"""A script that is not quiet after so many messages never will be."""
+
+
+class Crash(Exception):
+    """Raised between two effects: the node's process is gone."""
+
+
+@dataclass
+class Disk:
+    """What a crash leaves: Figure 2's persistent state."""
+
+    hard_state: HardState = NEVER_STARTED
+    entries: list[Entry] = field(default_factory=list)
+
+    def save(self, ready: Ready) -> None:
+        """All of it or nothing, like a transaction."""
+        if ready.hard_state is not None:
+            self.hard_state = ready.hard_state
+        if ready.truncate_from is not None:
+            del self.entries[ready.truncate_from - 1 :]
+        if ready.entries:
+            assert ready.entries[0].index == len(self.entries) + 1, "entries must follow what is on disk"
+            self.entries.extend(ready.entries)
+
+    def persisted(self) -> Persisted:
+        """What the server is told then."""
+        last = self.entries[-1] if self.entries else None
+        return Persisted(self.hard_state, LogPosition(last.term, last.index) if last else LogPosition(0, 0))
+
+    def read(self, first: int, last: int) -> list[Entry]:
+        """Entries first..last, both included."""
+        return self.entries[first - 1 : last]
+
+    def term_at(self, index: int) -> int:
+        """The term of the entry on disk at this index, 0 where there is none."""
+        return self.entries[index - 1].term if 0 < index <= len(self.entries) else 0
+
+    def open_log(self, tail_entries: int, tail_bytes: int) -> Log:
+        """The log as a starting server finds it: terms, the newest entries, and a reader for the rest."""
+        terms: list[tuple[int, int]] = []
+        for entry in self.entries:
+            if not terms or terms[-1][0] != entry.term:
+                terms.append((entry.term, entry.index))
+        return Log(
+            terms=terms,
+            tail=self.entries[-tail_entries:],
+            last_index=len(self.entries),
+            read=self.read,
+            tail_entries=tail_entries,
+            tail_bytes=tail_bytes,
+        )
+
+
+@dataclass
+class Node:
+    """One machine: its disk, its clock (monotonic seconds), what it has applied, and the server while it is up."""
+
+    id: int
+    disk: Disk = field(default_factory=Disk)
+    clock: float = 0.0
+    applied: list[Entry] = field(default_factory=list)
+    """The state machine, durable: a restart finds it as it was, or a little older."""
+    lives: int = 0
+    server: Server | None = None
+
+    @property
+    def up(self) -> Server:
+        """The server, which must be running."""
+        assert self.server is not None, f"n{self.id} is down"
+        return self.server
+
+
+class Watcher:
+    """Sees everything that happens in a world; override what is of interest."""
+
+    def sent(self, message: Message) -> None: ...
+    def lost(self, message: Message) -> None: ...
+    def held(self, message: Message) -> None: ...
+    def received(self, message: Message) -> None:
+        """The receiver is about to step it."""
+
+    def noted(self, node: Node, note: Note) -> None: ...
+    def persisted(self, node: Node, ready: Ready) -> None: ...
+    def placed(self, node: Node, placed: Placed) -> None: ...
+    def refused(self, node: Node, refused: Refused) -> None: ...
+    def applied(self, node: Node, entry: Entry) -> None: ...
+    def answered(self, node: Node, ticket: Any) -> None:
+        """A read may be answered from what the node has applied."""
+
+    def settled(self, node: Node) -> None:
+        """The node has done all that its last events asked for."""
+
+    def crashed(self, node: Node) -> None: ...
+    def started(self, node: Node) -> None: ...
+
+
+class World:
+    """Servers n1..nN, all started at time 0. Same arguments, same run."""
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        seed: object = 0,
+        settings: Settings = DEFAULT_SETTINGS,
+        rules: Rules | None = None,
+        assertions: Assertions | None = None,
+        watcher: Watcher | None = None,
+        tail_entries: int = TAIL_ENTRIES,
+        tail_bytes: int = TAIL_BYTES,
+        before_effect: Callable[[Node], None] = lambda node: None,
+    ) -> None:
+        self.seed = seed
+        self.settings = settings
+        self.rules = rules
+        self.assertions = assertions
+        self.watcher = watcher or Watcher()
+        self.tail_entries = tail_entries
+        self.tail_bytes = tail_bytes
+        self.before_effect = before_effect
+        self.clock = 0.0
+        self.network = Network(on_lost=self.watcher.lost, on_held=self.watcher.held)
+        self.nodes = {id: Node(id) for id in range(1, size + 1)}
+        for id in self.nodes:
+            self.restart(id)
+
+    @property
+    def running(self) -> list[Node]:
+        """The nodes that are up."""
+        return [node for node in self.nodes.values() if node.server is not None]
+
+    def server(self, id: int) -> Server:
+        """The server of a node that is up."""
+        return self.nodes[id].up
+
+    # One node does something
+
+    def act(self, id: int, *events: Event) -> None:
+        """The node takes in these events together, then does what comes of them. Nothing if it is down."""
+        node = self.nodes[id]
+        if node.server is None:
+            return
+        try:
+            for event in events:
+                self._step(node, event)
+            self._carry_out(node)
+        except Crash:
+            return self.crash(id)
+        self.watcher.settled(node)
+
+    def _step(self, node: Node, event: Event) -> None:
+        node.up.step(event, node.clock)
+        self._tell_notes(node)
+
+    def _tell_notes(self, node: Node) -> None:
+        for note in node.up.take_notes():
+            self.watcher.noted(node, note)
+
+    def _carry_out(self, node: Node) -> None:
+        """Ready by Ready, until nothing is left to do."""
+        while True:
+            ready = node.up.ready()
+            self._tell_notes(node)
+            if ready.is_empty:
+                return
+            self._send(node, ready.messages_now)
+            if ready.must_persist:
+                self.persist(node, ready)
+            self._send(node, ready.messages_after)
+            self._answer(node, ready)
+
+    def persist(self, node: Node, ready: Ready) -> None:
+        """Make it durable, then tell the server; a crash may come before, between and after."""
+        self.before_effect(node)
+        node.disk.save(ready)
+        self.watcher.persisted(node, ready)
+        self.before_effect(node)
+        self._step(node, node.disk.persisted())
+
+    def _send(self, node: Node, messages: list[Message]) -> None:
+        for message in messages:
+            self.before_effect(node)
+            self.watcher.sent(message)
+            self.network.send(message, self.clock)
+
+    def _answer(self, node: Node, ready: Ready) -> None:
+        for placed in ready.placed:
+            self.watcher.placed(node, placed)
+        for refused in ready.refused:
+            self.watcher.refused(node, refused)
+        for entry in ready.committed:
+            self.before_effect(node)
+            node.applied.append(entry)
+            self.watcher.applied(node, entry)
+        for ticket in ready.reads:
+            self.watcher.answered(node, ticket)
+
+    # By hand
+
+    def propose(self, id: int, *commands: str) -> None:
+        """Clients hand these commands to a node, all at once."""
+        self.act(id, *(Propose(command, command) for command in commands))
+
+    def read(self, id: int, ticket: object = "read") -> None:
+        """A client asks a node for a linearizable read."""
+        self.act(id, Read(ticket))
+
+    def fire_timer(self, id: int) -> None:
+        """The node's next timer runs out: its own clock moves on to there."""
+        node = self.nodes[id]
+        node.clock = max(node.clock, node.up.next_deadline)
+        self.act(id, TimeIs())
+
+    def crash(self, id: int) -> None:
+        """The process is gone, and with it all that was not on disk."""
+        node = self.nodes[id]
+        if node.server is not None:
+            node.server = None
+            self.watcher.crashed(node)
+
+    def restart(self, id: int, *, applied: int | None = None) -> None:
+        """Start from what is on disk. `applied`: how much of what was applied the state machine still has."""
+        node = self.nodes[id]
+        assert node.server is None, f"n{id} is up already"
+        if applied is not None:
+            del node.applied[applied:]
+        node.lives += 1
+        node.server = Server(
+            id,
+            self.nodes,
+            random=Random(f"{self.seed} n{id} {node.lives}"),
+            now=node.clock,
+            hard_state=node.disk.hard_state,
+            log=node.disk.open_log(self.tail_entries, self.tail_bytes),
+            applied=len(node.applied),
+            settings=self.settings,
+            rules=self.rules,
+            assertions=self.assertions,
+        )
+        self.watcher.started(node)
+        self._tell_notes(node)
+
+    def elect(self, id: int) -> None:
+        """This node's election timer runs out, and everybody hears of what comes of it."""
+        self.fire_timer(id)
+        self.settle()
+        assert self.server(id).role == "leader", f"n{id} was not elected"
+        self.fire_timer(id)
+        self.settle()
+
+    # Delivering
+
+    def deliver_next(self) -> bool:
+        """The next message arrives, unless its link is cut. False when none is under way."""
+        if self.network.next_arrival == float("inf"):
+            return False
+        arrival = self.network.take()
+        if arrival is not None:
+            self._arrives(arrival.receiver, arrival.what)
+        return True
+
+    def _arrives(self, receiver: int, what: Message | Undelivered) -> None:
+        if isinstance(what, Undelivered):
+            self.act(receiver, what)
+        elif self.nodes[receiver].server is None:
+            self.watcher.lost(what)
+        else:
+            self.watcher.received(what)
+            self.act(receiver, what)
+
+    def settle(self) -> None:
+        """Deliver until nothing is under way. No time passes."""
+        for _ in range(ENOUGH_DELIVERIES):
+            if not self.deliver_next():
+                return
+        raise AssertionError(f"still not quiet after {ENOUGH_DELIVERIES} messages")
+
+    # Time
+
+    def advance(self, to: float) -> None:
+        """All clocks move on, that of the world to this time (seconds)."""
+        for node in self.nodes.values():
+            node.clock += to - self.clock
+        self.clock = to
+
+    def run(self, until: float) -> None:
+        """Let messages arrive and timers run out, each at its time."""
+        while self.run_one(until):
+            pass
+
+    def run_one(self, until: float) -> bool:
+        """The next thing happens: a message arrives or a timer runs out. False if none does by then."""
+        timer_at, timer_id = min(
+            ((self.clock + node.up.next_deadline - node.clock, node.id) for node in self.running),
+            default=(float("inf"), 0),
+        )
+        arrives_at = self.network.next_arrival
+        at = max(self.clock, min(timer_at, arrives_at))
+        if at > until:
+            self.advance(until)
+            return False
+        self.advance(at)
+        if arrives_at <= timer_at:
+            self.deliver_next()
+        else:
+            # Rounding may leave the clock a hair before the deadline.
+            node = self.nodes[timer_id]
+            node.clock = max(node.clock, node.up.next_deadline)
+            self.act(timer_id, TimeIs())
+        return True
