@@ -19,6 +19,9 @@ TURNS_FOR_OTHERS = 8
 BATCH_ARRIVALS = 2_000
 """How many arrivals one turn steps at most, so that heartbeats are never held up for long."""
 
+SHORTEST_SLEEP_S = 0.001
+"""While another thread drives, a deadline that has come is its business: the timer does not spin on it."""
+
 LOOK_TIMEOUT_S = 10.0
 
 
@@ -117,12 +120,12 @@ class Driver:
                 self._must_relieve = False
                 self._drive_if_nobody_does()
             now = self._replica.clock.monotonic()
-            deadline = self._replica.next_deadline
-            if deadline <= now:
+            if self._replica.next_deadline <= now:
                 self.bring(TimePassed())
-                deadline = max(self._replica.next_deadline, now + 0.001)
             with self._timer_wakes:
-                self._wakes_at = deadline
-                if not self._must_relieve and not self._stopped and self._replica.next_deadline >= deadline:
-                    self._timer_wakes.wait(max(0.0, deadline - self._replica.clock.monotonic()))
+                # From here on, whoever makes an earlier deadline wakes this thread.
+                self._wakes_at = float("inf")
+                if not self._must_relieve and not self._stopped:
+                    self._wakes_at = max(self._replica.next_deadline, now + SHORTEST_SLEEP_S)
+                    self._timer_wakes.wait(max(0.0, self._wakes_at - self._replica.clock.monotonic()))
                 self._wakes_at = 0.0
