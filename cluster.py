@@ -13,28 +13,39 @@ glassraft/supervisor's work, and the window is visualizer.py's.
 import argparse
 import contextlib
 import errno
-import queue
 import secrets
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from queue import Empty, SimpleQueue
 
 from glassraft import config as configuration
 from glassraft.config import Config, NodeAddress
 from glassraft.errors import ConfigError, GlassraftError
+from glassraft.jobqueue.client import JobQueue
 from glassraft.storage.identity import DiskFailed, Identity, WrongFile, describe_members, read_identity
 from glassraft.supervisor import Exit, LeaderWatch, Picture, Supervisor
+from glassraft.window import DisplayMissing
+from glassraft.window.controls import Action
+from visualizer import run_window
 
 START_TIMEOUT_S = 20.0
 """How long a node may take until it serves: with a million jobs to read, on a busy machine."""
 
 CONNECT_TIMEOUT_S = 0.5
 SIGNAL_POLL_S = 0.1
+SUBMIT_TIMEOUT_S = 5.0
+"""How long a click on "Submit jobs" may look for a leader before it says that there is none."""
+
 SHOWN_ERROR_LINES = 12
 
 REFUSED = 2
+
+SAMPLES = [("primes", [1, 100_000]), ("pi", [200_000]), ("sleep", [1.0])]
+"""Tasks of jobs.py that a click on "Submit jobs" submits."""
 
 OUTPUT = threading.Lock()
 
@@ -47,17 +58,17 @@ def main() -> int:
     except GlassraftError as error:
         complain(str(error))
         return REFUSED
-    signals = listen_to_signals()
+    signals = StopSignals()
     reporter = Reporter(config)
     with Supervisor(config, on_exit=reporter.exited, on_line=reporter.said) as supervisor:
         try:
-            if not start(supervisor, reporter):
+            if not start(supervisor, reporter, signals):
                 return REFUSED
             watch = LeaderWatch(config, reporter.leads)
             try:
                 if not arguments.no_worker:
                     supervisor.worker.start()
-                run(arguments, supervisor, reporter, signals)
+                run(arguments.headless, supervisor, signals)
             finally:
                 watch.close()
         finally:
@@ -197,13 +208,16 @@ def hand_over(config: Config) -> Config:
 # From the first process to the last.
 
 
-def start(supervisor: Supervisor, reporter: "Reporter") -> bool:
+def start(supervisor: Supervisor, reporter: "Reporter", signals: "StopSignals") -> bool:
     """Spawn the nodes. False, once everything is said, where too few start for anything to be committed."""
     config = supervisor.config
     with_files = config.nodes_with_files()
-    new_cluster = "" if with_files else secrets.token_hex(16)
-    supervisor.start_all(new_cluster)
-    serving = [node_id for node_id in config.members() if supervisor.wait_ready(node_id, START_TIMEOUT_S)]
+    supervisor.start_all("" if with_files else secrets.token_hex(16))
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while "starting" in supervisor.statuses().values() and time.monotonic() < deadline:
+        if signals.wait():
+            return False
+    serving = [node_id for node_id, status in supervisor.statuses().items() if status == "running"]
     reporter.started(serving)
     if len(serving) >= config.majority:
         return True
@@ -211,22 +225,28 @@ def start(supervisor: Supervisor, reporter: "Reporter") -> bool:
         f" Only {names(with_files)} have files: where the others' are lost, so is what they promised; "
         "restore them, or begin anew with --fresh."
     )
-    complain(
-        f"{len(serving)} of {len(config.nodes)} nodes started, and {config.majority} are needed.{missing}"
-    )
+    complain(f"{len(serving)} of {len(config.nodes)} nodes started, {config.majority} are needed.{missing}")
     return False
 
 
-def run(
-    arguments: argparse.Namespace, supervisor: Supervisor, reporter: "Reporter", signals: "Signals"
-) -> None:
+def run(headless: bool, supervisor: Supervisor, signals: "StopSignals") -> None:
     """Show the window, or wait, until a signal or the window's closing ends it."""
+    if not headless:
+        addresses = tuple(supervisor.config.addresses().values())
+        try:
+            with JobQueue(addresses, timeout_s=SUBMIT_TIMEOUT_S) as queue, signals.interrupting():
+                run_window(supervisor.config, WindowControls(supervisor, queue))
+            return
+        except DisplayMissing as error:
+            complain(str(error))
+        except KeyboardInterrupt:
+            return
     say("Running without a window; Ctrl-C stops the cluster.")
-    while not wait_for(signals):
+    while not signals.wait():
         pass
 
 
-def stop(supervisor: Supervisor, reporter: "Reporter", signals: "Signals") -> None:
+def stop(supervisor: Supervisor, reporter: "Reporter", signals: "StopSignals") -> None:
     """Stop every process; at once where a second signal comes. Returns when all are gone."""
     reporter.stopping = True
     if supervisor.alive():
@@ -234,30 +254,69 @@ def stop(supervisor: Supervisor, reporter: "Reporter", signals: "Signals") -> No
     stopping = threading.Thread(target=supervisor.stop_all, name="stopping")
     stopping.start()
     while stopping.is_alive():
-        if wait_for(signals):
+        if signals.wait():
             supervisor.kill_all()
-        stopping.join(SIGNAL_POLL_S)
 
 
-Signals = queue.SimpleQueue[int]
+class StopSignals:
+    """The signals that ask to stop. Their handler only puts them into a queue: that is safe at any moment."""
+
+    def __init__(self) -> None:
+        self._came: SimpleQueue[int] = SimpleQueue()
+        self._interrupts = False
+        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._take)
+
+    def wait(self) -> bool:
+        """Whether one came within a moment. (On Windows, a wait without an end would not see it.)"""
+        try:
+            self._came.get(timeout=SIGNAL_POLL_S)
+            return True
+        except Empty:
+            return False
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """While a window has the main thread, raise KeyboardInterrupt there, which closes it."""
+        self._interrupts = True
+        try:
+            if not self._came.empty():
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._interrupts = False
+
+    def _take(self, number: int, _frame: object) -> None:
+        if self._interrupts:
+            self._interrupts = False
+            raise KeyboardInterrupt
+        self._came.put(number)
 
 
-def listen_to_signals() -> Signals:
-    """Take the signals that ask to stop. Their handler only puts them into a queue: safe at any moment."""
-    signals: Signals = queue.SimpleQueue()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda number, frame: signals.put(number))
-    return signals
+class WindowControls:
+    """What the window's clicks do: glassraft.window.controls.Controls on real processes."""
 
+    def __init__(self, supervisor: Supervisor, queue: JobQueue) -> None:
+        self._queue = queue
+        self._supervisor = supervisor
+        self.kill = supervisor.kill
+        self.restart = supervisor.start
+        self.pause = supervisor.pause
+        self.resume = supervisor.resume
+        self.log_path = supervisor.config.log_file
 
-def wait_for(signals: Signals) -> bool:
-    """Whether a signal came within a moment. (On Windows, a wait without an end would not see one.)"""
-    try:
-        signals.get(timeout=SIGNAL_POLL_S)
-        return True
-    except queue.Empty:
-        return False
+    def can(self, action: Action, id: int) -> tuple[bool, str]:
+        """Whether the action is possible now, and the reason if not."""
+        if action == "submit":
+            return True, ""
+        possible = self._supervisor.can("start" if action == "restart" else action, id)
+        return bool(possible), possible.reason
+
+    def submit_samples(self) -> str:
+        """Submit a handful of the sample jobs, and say how many."""
+        jobs = self._queue.submit_many(SAMPLES)
+        return f"{len(jobs)} sample jobs submitted"
 
 
 class Reporter:

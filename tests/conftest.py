@@ -1,5 +1,8 @@
 """Fixtures for all rooms: ports, real clusters, and the check that a test leaves nothing behind."""
 
+import os
+import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -19,9 +22,7 @@ MULTIPROCESSING = ("multiprocessing.resource_tracker", "multiprocessing.forkserv
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Here and not in tests/raft, because only this file is read before the arguments are."""
-    parser.addoption(
-        "--update-transcripts", action="store_true", help="rewrite tests/raft/transcripts with what happens now"
-    )
+    parser.addoption("--update-transcripts", action="store_true", help="rewrite tests/raft/transcripts")
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +74,23 @@ def ports() -> Iterator[Ports]:
     given = Ports()
     yield given
     given.close()
+
+
+@pytest.fixture(scope="session")
+def display() -> Iterator[str]:
+    """The name of an X display that nobody sees, such as ":7"; it lives as long as the test session."""
+    if not shutil.which("Xvfb"):
+        pytest.skip("Xvfb is missing")
+    pytest.importorskip("tkinter", reason="this Python has no tkinter")
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1600x1000x24", "-nolisten", "tcp"]
+    with subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL) as server:
+        os.close(writing)
+        with open(reading, "rb") as chosen:
+            number = chosen.readline().decode().strip()
+        assert number, "Xvfb found no free display"
+        yield f":{number}"
+        server.terminate()
 
 
 MakeCluster = Callable[..., Cluster]

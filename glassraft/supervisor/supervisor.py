@@ -19,7 +19,7 @@ from glassraft.supervisor.child import CAN_PAUSE, Spawner
 from glassraft.supervisor.keeper import Keeper
 from glassraft.supervisor.process import NO_PAUSE, STOP_GRACE_S, Exit, ManagedProcess, Status, SupervisorError
 
-Action = Literal["kill", "pause", "resume", "restart", "stop"]
+Action = Literal["start", "kill", "pause", "resume", "restart", "stop"]
 Command = Callable[[int], Sequence[str]]
 
 PROGRAMS = Path(__file__).resolve().parents[2]
@@ -144,7 +144,9 @@ class Supervisor:
             return Possible(f"{process.name} is not paused")
         if action == "pause" and process.status == "paused":
             return Possible(f"{process.name} is paused already")
-        if action != "restart" and not process.alive:
+        if action == "start" and process.alive:
+            return Possible(f"{process.name} runs already")
+        if action not in ("start", "restart") and not process.alive:
             return Possible(f"{process.name} is not running")
         return Possible()
 

@@ -28,11 +28,11 @@ def make_config(ports: Ports, tmp_path: Path) -> MakeConfig:
 
 @pytest.fixture
 def run_cluster() -> Iterator[MakeProgram]:
-    """`run_cluster(config, "--no-worker")`: cluster.py --headless as a process."""
+    """`run_cluster(config, "--no-worker")`: cluster.py as a process, headless unless a `display` is given."""
     made: list[Program] = []
 
-    def run(config: Config, *options: str) -> Program:
-        program = Program(config, "--headless", *options)
+    def run(config: Config, *options: str, display: str = "") -> Program:
+        program = Program(config, *([] if display else ["--headless"]), *options, display=display)
         made.append(program)
         return program
 

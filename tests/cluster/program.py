@@ -20,7 +20,7 @@ LINE_S = 30.0
 class Program:
     """One run of cluster.py. Its output and its errors are read as one stream of lines."""
 
-    def __init__(self, config: Config, *options: str) -> None:
+    def __init__(self, config: Config, *options: str, display: str = "") -> None:
         self.config = config
         self.lines: list[str] = []
         self._new: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -31,6 +31,7 @@ class Program:
             stderr=subprocess.STDOUT,
             text=True,
             encoding="utf-8",
+            env={**os.environ, "DISPLAY": display},
             process_group=0 if sys.platform != "win32" else None,
         )
         self._reader = threading.Thread(target=self._read, name="program-reader", daemon=True)

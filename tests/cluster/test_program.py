@@ -212,5 +212,25 @@ def test_a_node_whose_files_are_gone_is_refused_and_the_rest_goes_on(
     for file in config.folders.data.glob("node-3.*"):
         file.unlink()
     third = run_cluster(config, "--no-worker")
-    third.line("1 of 3 nodes started, and 2 are needed. Only n1 have files")
+    third.line("1 of 3 nodes started, 2 are needed. Only n1 have files")
     assert third.end() == 2
+
+
+def test_without_a_display_it_says_so_and_runs_on(make_config: MakeConfig, run_cluster: MakeProgram) -> None:
+    program = run_cluster(make_config(1), "--no-worker", display=":no-such-display")
+    program.line("^cluster: no window can be opened: ")
+    program.line("^Running without a window")
+    assert program.leader() == 1
+
+
+def test_a_signal_closes_the_window_and_stops_every_node(
+    make_config: MakeConfig, run_cluster: MakeProgram, display: str
+) -> None:
+    program = run_cluster(make_config(3), "--no-worker", display=display)
+    program.leader()
+    nodes = program.descendants()
+    program.signal(signal.SIGINT)
+    assert program.end() == 0
+    assert not any(is_running(pid) for pid in nodes)
+    assert program.lines[-1].startswith("Stopping the nodes")
+    assert not any("without" in line for line in program.lines)

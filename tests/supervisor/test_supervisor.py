@@ -229,6 +229,7 @@ def test_what_can_be_done_depends_on_the_status(make_supervisor: MakeSupervisor)
     assert supervisor.can("kill", 1).reason == "n1 is not running"
     supervisor.start(1)
     assert supervisor.can("kill", 1)
+    assert supervisor.can("start", 1).reason == "n1 runs already"
     assert not supervisor.can("resume", 1)
     with pytest.raises(SupervisorError, match="there is no node n9"):
         supervisor.can("kill", 9)
