@@ -47,6 +47,7 @@ class Window:
             raise DisplayMissing(f"no window can be opened: {error}; run without one (--headless)") from error
         self.model, self.view, self.theme = Model(members), View(), LIGHT
         self.frames = 0
+        self._is_open = True
         self._controls, self._source, self._doer = controls, source, Doer(controls)
         self._live, self._label = source.live, label
         self._scale = _scale(self.root)
@@ -65,19 +66,30 @@ class Window:
 
     def run(self) -> None:
         """Show the window until it is closed. Ctrl-C closes it too, and is raised again."""
-        self._source.start()
-        if isinstance(self._source, RecordedSource):
-            self.model.load(self._source.events())
-        self.root.after(0, self._frame)
+        self.start()
         try:
             self.root.mainloop()
         finally:
+            self._is_open = False
             self._source.stop()
         if self._interrupted is not None:
             raise self._interrupted
 
+    def start(self) -> None:
+        """Start the source and the frames; they go on in Tk's loop."""
+        self._source.start()
+        if isinstance(self._source, RecordedSource):
+            self.model.load(self._source.events())
+        self.root.after(0, self._frame)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not been closed."""
+        return self._is_open
+
     def close(self) -> None:
         """Close the window; `run` returns."""
+        self._is_open = False
         self._source.stop()
         self.root.destroy()
 
@@ -91,9 +103,10 @@ class Window:
                 self._paint(began)
             self.frames += 1
         finally:
-            took = time.perf_counter() - began
-            wished = FRAME_S if self._live else STILL_FRAME_S
-            self.root.after(max(1, round(1000 * max(wished - took, took * REST_SHARE))), self._frame)
+            if self._is_open:
+                took = time.perf_counter() - began
+                wished = FRAME_S if self._live else STILL_FRAME_S
+                self.root.after(max(1, round(1000 * max(wished - took, took * REST_SHARE))), self._frame)
 
     def _advance(self) -> None:
         self.model.put(self._source.take())

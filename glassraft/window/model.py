@@ -176,8 +176,8 @@ class Model:
         self._reached[id] = at
         if self.zero is None:
             self.zero = at
-        if name == "start":
-            self._starts(id)
+        if "pid" in event:
+            self._lives(id, event["pid"])
         if following or name not in ("send", "receive", "lost"):
             self._follow(event, name, at, following=following)
         node = self.fold.nodes.get(id)
@@ -207,12 +207,13 @@ class Model:
             if flight is not None:
                 (self.traffic.sent if name == "send" else self.traffic.lost)(flight, self.now)
 
-    def _starts(self, id: int) -> None:
-        """A node that starts and did not stop before was killed in between."""
+    def _lives(self, id: int, pid: int) -> None:
+        """A node that is another process than before, and did not stop, was killed in between."""
         node, lane = self.fold.nodes.get(id), self.lanes.get(id)
-        if node is not None and node.alive and lane is not None and lane.open is not None:
-            lane.ends(node.last_ts + self.clock_offset(id), "killed")
-            self._tell([self._narrator.say(node.last_ts, id, node.term, "was killed; its log stays on disk")])
+        if node is None or lane is None or lane.open is None or not node.alive or node.pid in (0, pid):
+            return
+        lane.ends(node.last_ts + self.clock_offset(id), "killed")
+        self._tell([self._narrator.say(node.last_ts, id, node.term, "was killed; its log stays on disk")])
 
     def _stands(self, standing: Standing) -> None:
         id, was = standing.node, self.standings.get(standing.node)

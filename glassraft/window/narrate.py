@@ -34,6 +34,9 @@ CALM_S = 1.0
 BUSY_S = 8.0
 REMEMBERED_S = 10.0
 
+FIRST_EVENTS = 3
+"""A node's very first start is among so many of its events; any later one is a coming back."""
+
 REFUSED_VOTE: Mapping[str, str] = {
     "term_is_stale": "refuses n{candidate} its vote: that is for an older term than {term}",
     "may_grant_vote": "refuses n{candidate} its vote: it gave it to {voted} in term {term}",
@@ -113,7 +116,7 @@ class Narrator:
         return Sentence(self._serial, ts, node, term, text, SECTIONS.get(rule, ""))
 
     def _start(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
-        again = " again" if node.last_seq else ""
+        again = " again" if event["seq"] > FIRST_EVENTS else ""
         return f"comes up{again} as process {event.get('pid', '?')}", ""
 
     def _stop(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
@@ -192,8 +195,10 @@ class Narrator:
                 "term_is_stale",
             )
         term, index = event["conflict"]
-        lacks = f"its own are of term {term} from {index} on" if term else f"its log ends at {index - 1}"
-        return f"refuses entries from n{to}: {lacks}", "log_holds_previous_entry"
+        lacks = (
+            f"its own entries are of term {term} from {index} on" if term else f"its log ends at {index - 1}"
+        )
+        return f"refuses what n{to} sends: {lacks}", "log_holds_previous_entry"
 
     def _lost(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
         to, why = event["to"], event.get("why", "") or "no answer"

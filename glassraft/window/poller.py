@@ -24,6 +24,10 @@ STILL_SILENT_S = 1.5
 """How long a node that was silent is listened to before it is asked again."""
 
 OVERVIEW_S = 1.0
+NEWEST_JOBS = 60
+MANY_EVENTS = 500
+"""An answer with so many may not be all that the node has: it is asked again at once."""
+
 MAX_WAITING = 400
 """Batches that the window has not taken yet; beyond it polling waits, and the node keeps its events."""
 
@@ -113,11 +117,8 @@ class _Poller(threading.Thread):
     def _events(self, timeout_s: float) -> bool:
         answer = self._connection.call("Events", self._since, timeout_s=timeout_s)
         events = json.loads(answer["events"])
-        following = int(answer["next"])
-        if following < self._since:  # another life whose files are gone
-            following = 0
-        self._since = following
-        more = len(events) >= 500
+        self._since = int(answer["next"])
+        more = len(events) >= MANY_EVENTS
         if events:
             self._items.put(Batch(self.node.id, events, time.time(), caught_up=not more))
         return more
@@ -166,10 +167,5 @@ class _OverviewPoller(threading.Thread):
         if connection is None:
             connection = self._connections[node.id] = Connection(node.host, node.port)
         stats = json.loads(connection.call("Stats", True, timeout_s=2.0)["stats"])
-        jobs = json.loads(connection.call("List", json.dumps({"limit": 60}), True, timeout_s=2.0)["jobs"])
-        counts: dict[str, int] = {}
-        for states in stats.get("queues", {}).values():
-            for state, count in states.items():
-                if isinstance(count, int):
-                    counts[state] = counts.get(state, 0) + count
-        return Overview(counts, jobs)
+        newest = connection.call("List", json.dumps({"limit": NEWEST_JOBS}), True, timeout_s=2.0)
+        return Overview(stats["states"], json.loads(newest["jobs"]))

@@ -14,7 +14,7 @@ from glassraft.events import Flight
 GLIDE_S = 0.65
 BURST_AT = 0.82
 BURST_S = 0.7
-PATIENCE_S = 4.0
+PATIENCE_S = 3.0
 """How long a message that is neither received nor known to be lost waits before its receiver."""
 
 CLEAR_S = 0.3
@@ -63,6 +63,7 @@ class Traffic:
         shown = glide is not None and len(self.glides) < _MAX_GLIDES
         self._count(now, shown)
         if glide is not None and shown:
+            self._make_way(glide, now)
             self.glides[flight.id] = glide
             if not flight.kind.endswith("Reply"):
                 self._arrivals[_round(flight)] = glide.start + GLIDE_S, glide.entries
@@ -87,6 +88,14 @@ class Traffic:
         counted = [row for row in self._seconds if row[0] > now - _COUNTED_S - 1]
         shown, total = sum(row[1] for row in counted), sum(row[2] for row in counted)
         return max(1, round(total / shown)) if shown else max(1, total)
+
+    def _make_way(self, glide: Glide, now: float) -> None:
+        """Of messages of one kind that wait before a silent receiver, the latest is enough."""
+        new = glide.flight
+        for id, each in list(self.glides.items()):
+            old = each.flight
+            if (old.src, old.dst, old.kind) == (new.src, new.dst, new.kind) and each.share(now) >= 1:
+                del self.glides[id]
 
     def _request(self, flight: Flight, now: float) -> Glide | None:
         """None where it is not the turn of its kind on its link."""

@@ -200,6 +200,8 @@ def story() -> Script:
     script.commit(4, 10, 8, [1, 2, 3, 4, 5])
     for node in (1, 2, 3, 5):
         script.commit(node, 11, 8)
+    script.at = 7.5
+    script.replicate(4, 1)
     script.at = 7.6
     script.elect(3, 1, 2)
     for node, count in ((1, 6), (2, 7), (3, 7)):

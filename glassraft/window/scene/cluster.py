@@ -15,6 +15,9 @@ from glassraft.window.scene.stage import NAMES, Stage
 from glassraft.window.shapes import Arc, Circle, Layer, Line, Picture, Rect, Shape, Spot, Text
 
 FILL = 0.17
+BEHIND_S = 1.5
+"""A picture that lags so far says so."""
+
 ARC_STEP = 1 / 120
 """Arcs are drawn in so many steps: three degrees, which is what a frame moves them."""
 
@@ -37,6 +40,8 @@ def picture(stage: Stage) -> Picture:
 def _frame(stage: Stage) -> Iterator[Shape]:
     theme = stage.theme
     yield Text("title", 15, 20, "Cluster", theme.ink, "panel")
+    left = 15 + stage.measure("Cluster", "panel") + 14
+    yield Text("sampled", left, 20, _sampled(stage), theme.muted, "label")
     yield Text("hint", stage.width - 17, 20, "click a node, or press ?", theme.muted, "label", "e")
 
 
@@ -186,7 +191,6 @@ def _legend(stage: Stage) -> Iterator[Shape]:
         yield from _sample(key, x, y, colour, ink, theme.panel, theme.timer)
         yield Text(f"legend {key} words", x + half + 6, y, words, theme.muted, "label")
         x += half + 6 + stage.measure(words, "label") + gap + half
-    yield from _sampled(stage, x, y)
 
 
 _LEGEND = (
@@ -214,15 +218,11 @@ def _sample(
     return (Arc(name, x, y, 8, 0.62, timer, 3),)
 
 
-def _sampled(stage: Stage, left: float, y: float) -> Iterator[Shape]:
-    """How true the picture is to the number of messages and to their speed."""
+def _sampled(stage: Stage) -> str:
+    """How true the picture is to the number of messages, to their speed, and to the moment."""
     if not stage.offer.live:
-        return
+        return ""
+    if stage.model.behind_s > BEHIND_S:
+        return f"the picture is {stage.model.behind_s:.0f} s behind"
     share = stage.model.traffic.one_in(stage.model.now)
-    behind = stage.model.behind_s
-    words = f"1 in {share:,} shown, slowed" if share > 1 else "slowed to be seen"
-    if behind > 1.0:
-        words = f"picture {behind:.0f} s behind"
-    if left + stage.measure(words, "label") > stage.width - 12:
-        return
-    yield Text("sampled", stage.width - 17, y, words, stage.theme.muted, "label", "e")
+    return f"1 in {share:,} messages shown, slowed down" if share > 1 else "messages slowed down"
