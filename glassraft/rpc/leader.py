@@ -21,6 +21,9 @@ TRY_TIMEOUT_S = 2.5
 """How long one node may take for one answer: less than a paused leader needs to be forgotten, and
 many times what a busy one needs."""
 
+LEAST_TRY_S = 0.25
+"""A try that begins has so long, past the call's timeout if need be: cut off, it would be in doubt."""
+
 CONNECT_TIMEOUT_S = 1.0
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.4
 """Between rounds over all nodes, doubling, with jitter: an election takes a second."""
@@ -97,7 +100,7 @@ class LeaderCalls:
         search = _Search(self, method, changes, time.monotonic() + patience_s + wait_s)
         while True:
             node = search.next_node()
-            left_s = max(search.deadline - time.monotonic(), 0.001)
+            left_s = max(search.deadline - time.monotonic(), LEAST_TRY_S)
             try_s = min(left_s, self.try_timeout_s + wait_s)
             try:
                 value = self.connection(node).call(method, *params, timeout_s=try_s)
@@ -240,14 +243,14 @@ class _Search:
         nodes = self._calls.nodes
         answering = sum(self._does_answer(node) for node in range(len(nodes)))
         needed = len(nodes) // 2 + 1
-        answers = "node answers" if answering == 1 else "nodes answer"
+        answer = f"{answering} of {len(nodes)} nodes {'answers' if answering == 1 else 'answer'}"
         if answering == 0:
             addresses = ", ".join(f"{host}:{port}" for host, port in nodes)
             said = f"no node answers at {addresses}: is the cluster running? start it with python cluster.py"
         elif answering < needed:
-            said = f"no quorum: {answering} of {len(nodes)} {answers}, {needed} are needed"
+            said = f"no quorum: {answer}, {needed} are needed"
         else:
-            said = f"no leader: {answering} of {len(nodes)} {answers}, and none serves"
+            said = f"no leader: {answer}, and none serves"
             said += f" ({self._last_words})" if self._last_words else ""
         if self._in_doubt:
             return OutcomeUnknown(f"the outcome of {self._method} is not known: {said}; it may still be done")
