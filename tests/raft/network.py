@@ -83,13 +83,25 @@ class Network:
         """When the next message arrives (seconds); infinite when none is under way."""
         return self._under_way[0].at if self._under_way else float("inf")
 
-    def take(self) -> Arrival | None:
-        """The next arrival. None when a link that was cut meanwhile has lost it."""
-        arrival = heapq.heappop(self._under_way)
-        if isinstance(arrival.what, Undelivered) or not self.is_cut(arrival.what):
-            return arrival
-        self.on_lost(arrival.what)
-        return None
+    def take(self, together_s: float = 0.0) -> list[Arrival]:
+        """The next arrival, and those for the same server right behind it, within `together_s` seconds.
+
+        None at all when links that were cut meanwhile have lost them.
+        """
+        taken = [heapq.heappop(self._under_way)]
+        first = taken[0]
+        while together_s and self._under_way and self._follows(first, self._under_way[0], together_s):
+            taken.append(heapq.heappop(self._under_way))
+        return [arrival for arrival in taken if self._gets_through(arrival.what)]
+
+    def _follows(self, first: Arrival, other: Arrival, together_s: float) -> bool:
+        return other.receiver == first.receiver and other.at <= first.at + together_s
+
+    def _gets_through(self, what: Message | Undelivered) -> bool:
+        if isinstance(what, Undelivered) or not self.is_cut(what):
+            return True
+        self.on_lost(what)
+        return False
 
     # Cutting
 

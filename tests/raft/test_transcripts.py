@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.raft.transcript import played, play
+from tests.raft.transcript import play
 
 FOLDER = Path(__file__).parent / "transcripts"
 FILES = sorted(FOLDER.glob("*.txt"))

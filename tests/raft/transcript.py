@@ -373,9 +373,25 @@ def pick(words: Sequence[str]) -> Pick:
 
 
 COMMANDS: dict[str, Callable[[Script, list[str]], None]] = {
-    name: getattr(Script, name)
-    for name in (
-        "cluster timeout heartbeat propose read crash restart cut heal hold release drop duplicate reorder "
-        "quiet show logs refusals"
-    ).split()
+    command.__name__: command
+    for command in (
+        Script.cluster,
+        Script.timeout,
+        Script.heartbeat,
+        Script.propose,
+        Script.read,
+        Script.crash,
+        Script.restart,
+        Script.cut,
+        Script.heal,
+        Script.hold,
+        Script.release,
+        Script.drop,
+        Script.duplicate,
+        Script.reorder,
+        Script.quiet,
+        Script.show,
+        Script.logs,
+        Script.refusals,
+    )
 }

@@ -32,7 +32,7 @@ from glassraft.raft.server import (
     TimeIs,
     Undelivered,
 )
-from tests.raft.network import Network
+from tests.raft.network import Arrival, Network
 
 ENOUGH_DELIVERIES = 100_000
 """A script that is not quiet after so many messages never will be."""
@@ -90,11 +90,13 @@ class Disk:
 
 @dataclass
 class Node:
-    """One machine: its disk, its clock (monotonic seconds), what it has applied, and the server while it is up."""
+    """One machine: disk, clock (monotonic seconds), what it has applied, and the server while it is up."""
 
     id: int
     disk: Disk = field(default_factory=Disk)
     clock: float = 0.0
+    rate: float = 1.0
+    """Seconds that its clock shows for one of the world's."""
     applied: list[Entry] = field(default_factory=list)
     """The state machine, durable: a restart finds it as it was, or a little older."""
     lives: int = 0
@@ -145,8 +147,10 @@ class World:
         watcher: Watcher | None = None,
         tail_entries: int = TAIL_ENTRIES,
         tail_bytes: int = TAIL_BYTES,
+        together_s: float = 0.0,
         before_effect: Callable[[Node], None] = lambda node: None,
     ) -> None:
+        """`together_s`: what reaches a node so soon after another message is stepped in one turn with it."""
         self.seed = seed
         self.settings = settings
         self.rules = rules
@@ -154,6 +158,7 @@ class World:
         self.watcher = watcher or Watcher()
         self.tail_entries = tail_entries
         self.tail_bytes = tail_bytes
+        self.together_s = together_s
         self.before_effect = before_effect
         self.clock = 0.0
         self.network = Network(on_lost=self.watcher.lost, on_held=self.watcher.held)
@@ -291,19 +296,20 @@ class World:
         """The next message arrives, unless its link is cut. False when none is under way."""
         if self.network.next_arrival == float("inf"):
             return False
-        arrival = self.network.take()
-        if arrival is not None:
-            self._arrives(arrival.receiver, arrival.what)
+        arrivals = self.network.take(self.together_s)
+        if arrivals and self.nodes[arrivals[0].receiver].server is None:
+            self._nobody_there(arrivals)
+        elif arrivals:
+            for arrival in arrivals:
+                if not isinstance(arrival.what, Undelivered):
+                    self.watcher.received(arrival.what)
+            self.act(arrivals[0].receiver, *(arrival.what for arrival in arrivals))
         return True
 
-    def _arrives(self, receiver: int, what: Message | Undelivered) -> None:
-        if isinstance(what, Undelivered):
-            self.act(receiver, what)
-        elif self.nodes[receiver].server is None:
-            self.watcher.lost(what)
-        else:
-            self.watcher.received(what)
-            self.act(receiver, what)
+    def _nobody_there(self, arrivals: list[Arrival]) -> None:
+        for arrival in arrivals:
+            if not isinstance(arrival.what, Undelivered):
+                self.watcher.lost(arrival.what)
 
     def settle(self) -> None:
         """Deliver until nothing is under way. No time passes."""
@@ -317,7 +323,7 @@ class World:
     def advance(self, to: float) -> None:
         """All clocks move on, that of the world to this time (seconds)."""
         for node in self.nodes.values():
-            node.clock += to - self.clock
+            node.clock += (to - self.clock) * node.rate
         self.clock = to
 
     def run(self, until: float) -> None:
@@ -328,7 +334,10 @@ class World:
     def run_one(self, until: float) -> bool:
         """The next thing happens: a message arrives or a timer runs out. False if none does by then."""
         timer_at, timer_id = min(
-            ((self.clock + node.up.next_deadline - node.clock, node.id) for node in self.running),
+            (
+                (self.clock + (node.up.next_deadline - node.clock) / node.rate, node.id)
+                for node in self.running
+            ),
             default=(float("inf"), 0),
         )
         arrives_at = self.network.next_arrival

@@ -1,0 +1,297 @@
+"""One seed, one run: delays, loss, doubling, reordering, partitions, crashes between any two effects.
+
+`play(seed)` runs a cluster of 1 to 7 through some seconds of faults while `Properties` watches,
+then stops the faults and expects it to elect, commit and agree. The same seed always plays the
+same run. `python -m tests.raft.chaos FIRST COUNT` plays many and prints the seeds that fail.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+
+from glassraft.raft.assertions import Assertions
+from glassraft.raft.messages import AppendEntries, Message
+from glassraft.raft.rules import Rules
+from glassraft.raft.server import Propose, Read, Settings
+from tests.raft.properties import Broken, Properties
+from tests.raft.world import Crash, Node, World
+
+SIZES = (1, 2, 3, 3, 3, 4, 5, 5, 7)
+
+FAULTY_S = 5.0
+"""How long faults go on, in simulated seconds: some twenty election timeouts."""
+
+CALM_S = 15.0
+"""How long a cluster may take to agree again when they have stopped."""
+
+BETWEEN_ACTIONS_S = 0.04
+"""On average, from one thing done to the cluster to the next."""
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How bad it is: probabilities for each message and action, drawn anew for each seed."""
+
+    loss: float
+    doubled: float
+    slow: float
+    """Messages that take up to a second, so that they arrive in another term."""
+    reported: float
+    """Lost AppendEntries that the sender learns of."""
+    crash: float
+    cut: float
+
+    @classmethod
+    def draw(cls, random: Random) -> "Weather":
+        """Each fault is absent in some seeds, so that one does not hide another."""
+
+        def up_to(most: float) -> float:
+            return random.choice((0.0, most / 4, most))
+
+        return cls(
+            loss=up_to(0.2),
+            doubled=up_to(0.2),
+            slow=up_to(0.15),
+            reported=random.choice((0.0, 0.5, 1.0)),
+            crash=up_to(0.15),
+            cut=up_to(0.1),
+        )
+
+
+class Chaos(Properties):
+    """The faults and the clients of one seed."""
+
+    def __init__(
+        self,
+        seed: int,
+        rules: Rules | None = None,
+        assertions: Assertions | None = None,
+        make_world: Callable[..., World] = World,
+    ) -> None:
+        super().__init__()
+        self.random = random = Random(seed)
+        self.weather = Weather.draw(random)
+        self.proposals = 0
+        self.reads = 0
+        self.crash_after: dict[int, int] = {}
+        size = random.choice(SIZES)
+        self.world = make_world(
+            size,
+            seed=seed,
+            settings=Settings(
+                heartbeat_s=0.05,
+                election_shortest_s=0.15,
+                election_longest_s=0.3,
+                batch_entries=random.choice((1, 2, 512)),
+                batch_bytes=random.choice((10, 1 << 20)),
+                uncommitted_entries=random.choice((5, 10_000)),
+            ),
+            rules=rules,
+            assertions=assertions,
+            watcher=self,
+            tail_entries=random.choice((4, 10_000)),
+            together_s=random.choice((0.0, 0.005, 0.05)),
+            before_effect=self.before_effect,
+        )
+        self.world.network.delays = self.delays
+        for node in self.world.nodes.values():
+            node.rate = random.choice((1.0, random.uniform(0.8, 1.25)))
+
+    # What the network does
+
+    def delays(self, message: Message) -> Iterable[float]:
+        """When each copy of a message arrives."""
+        random, weather = self.random, self.weather
+        if random.random() < weather.loss:
+            return ()
+        copies = 2 if random.random() < weather.doubled else 1
+        return [
+            random.uniform(0, 1) if random.random() < weather.slow else random.expovariate(200)
+            for _ in range(copies)
+        ]
+
+    def lost(self, message: Message) -> None:
+        if isinstance(message, AppendEntries) and self.random.random() < self.weather.reported:
+            at = self.world.clock + self.random.expovariate(20)
+            self.world.network.report_undelivered(message, at)
+
+    # What is done to the cluster
+
+    def before_effect(self, node: Node) -> None:
+        """Crash before this effect, if it is time."""
+        left = self.crash_after.get(node.id)
+        if left is None:
+            return
+        if left:
+            self.crash_after[node.id] = left - 1
+        else:
+            del self.crash_after[node.id]
+            raise Crash
+
+    def act(self) -> None:
+        """A client or a fault."""
+        random, weather = self.random, self.weather
+        node = random.choice([*self.world.nodes.values(), *self._leaders()])
+        fate = random.random()
+        if node.server is None:
+            if fate < 0.5:
+                self.restart(node)
+        elif fate < weather.crash / 2:
+            self.world.crash(node.id)
+        elif fate < weather.crash:
+            self.crash_after.setdefault(node.id, random.randrange(12))
+        elif fate < weather.crash + weather.cut:
+            self.cut()
+        elif fate < weather.crash + 1.5 * weather.cut:
+            self.world.network.heal()
+        else:
+            self.ask(node)
+
+    def _leaders(self) -> list[Node]:
+        """Clients mostly find those who believe that they lead: there may be more than one."""
+        return [node for node in self.world.running if node.up.role == "leader"] * 3
+
+    def ask(self, node: Node) -> None:
+        """Clients ask a node, one or several at once."""
+        events: list[Propose | Read] = []
+        for _ in range(self.random.choice((1, 1, 2, 6))):
+            if self.random.random() < 0.7:
+                self.proposals += 1
+                events.append(Propose(self.proposals, f"c{self.proposals}"))
+            else:
+                self.reads += 1
+                ticket = f"r{self.reads}"
+                self.asked(ticket)
+                events.append(Read(ticket))
+        self.world.act(node.id, *events)
+
+    def cut(self) -> None:
+        """Cut some links: one node, one direction, or the cluster in two; often a leader's."""
+        ids = list(self.world.nodes)
+        self.random.shuffle(ids)
+        for node in self._leaders()[:1]:
+            ids.remove(node.id)
+            ids.insert(0, node.id)
+        self.world.network.heal()
+        how = self.random.randrange(3)
+        if how == 0:
+            self.world.network.cut(ids[:1], ids[1:])
+        elif how == 1:
+            self.world.network.cut(ids[:1], ids[1:], one_way=True)
+        else:
+            middle = self.random.randint(1, len(ids))
+            self.world.network.cut(ids[:middle], ids[middle:])
+
+    def restart(self, node: Node) -> None:
+        """Back again; the state machine may have lost the last that it had applied."""
+        self.crash_after.pop(node.id, None)
+        applied = len(node.applied)
+        self.world.restart(node.id, applied=self.random.choice((applied, self.random.randint(0, applied))))
+
+    def crashed(self, node: Node) -> None:
+        self.crash_after.pop(node.id, None)
+
+    # The run
+
+    def run(self) -> None:
+        """Faults, then calm. Raises Broken."""
+        self.storm()
+        self.calm_down()
+
+    def storm(self) -> None:
+        """Clients and faults, for some simulated seconds."""
+        world = self.world
+        next_action = 0.0
+        while world.clock < FAULTY_S:
+            if not world.run_one(next_action):
+                self.act()
+                next_action += self.random.expovariate(1 / BETWEEN_ACTIONS_S)
+
+    def calm_down(self) -> None:
+        """Faults stop: a leader is elected, commits, and all come to agree (§5.2, §5.3)."""
+        world = self.world
+        self.weather = Weather(0, 0, 0, 1, 0, 0)
+        self.crash_after.clear()
+        world.network.heal()
+        for node in world.nodes.values():
+            if node.server is None:
+                self.restart(node)
+        deadline = world.clock + CALM_S
+        while not self.agreed():
+            if world.clock >= deadline:
+                raise Broken(f"no agreement {CALM_S} s after the last fault: {self.describe()}")
+            world.run(world.clock + 0.5)
+            for node in self._leaders()[:1]:
+                world.propose(node.id, "are we agreed?")
+        self.reads_are_answered()
+
+    def agreed(self) -> bool:
+        """All have applied the same, something of the last term among it."""
+        nodes = list(self.world.nodes.values())
+        terms = {node.up.current_term for node in nodes}
+        ends = {node.applied[-1] if node.applied else None for node in nodes}
+        if len(terms) != 1 or len(ends) != 1:
+            return False
+        last = ends.pop()
+        return last is not None and last.term == terms.pop() and last.command == "are we agreed?"
+
+    def reads_are_answered(self) -> None:
+        """In calm a read at the leader is answered."""
+        before = self.answered_reads
+        leader = max(self._leaders(), key=lambda node: node.up.current_term)
+        self.asked("last")
+        self.world.read(leader.id, "last")
+        self.world.run(self.world.clock + 1.0)
+        if self.answered_reads == before:
+            raise Broken("a read is not answered in calm")
+
+    def describe(self) -> str:
+        """Each node in a few words."""
+        return "; ".join(
+            f"n{node.id} {node.up.role} term {node.up.current_term} commit {node.up.commit_index} "
+            f"log {node.up.log.last}"
+            for node in self.world.running
+        )
+
+
+def play(
+    seed: int,
+    rules: Rules | None = None,
+    assertions: Assertions | None = None,
+    make_world: Callable[..., World] = World,
+) -> Chaos:
+    """Play one seed to its end. Whatever goes wrong is raised with the seed's number."""
+    chaos = Chaos(seed, rules, assertions, make_world)
+    try:
+        chaos.run()
+    except Exception as error:
+        raise Broken(f"seed {seed}, at {chaos.world.clock:.3f} s: {error!r}") from error
+    return chaos
+
+
+def main(arguments: list[str]) -> int:
+    """Play many seeds, one after the other; 1 if any fails."""
+    parser = argparse.ArgumentParser(prog="python -m tests.raft.chaos", description=main.__doc__)
+    parser.add_argument("first", type=int, nargs="?", default=0, help="the first seed (default 0)")
+    parser.add_argument("count", type=int, nargs="?", default=1000, help="how many (default 1000)")
+    options = parser.parse_args(arguments)
+    failed = 0
+    for number in range(options.count):
+        try:
+            play(options.first + number)
+        except Broken as broken:
+            failed += 1
+            print(broken, flush=True)
+        done = number + 1
+        if sys.stderr.isatty() or done % 500 == 0:
+            print(
+                f"\r{done:>7} of {options.count} seeds, {failed} failed", end="", file=sys.stderr, flush=True
+            )
+    print(f"{options.count} seeds from {options.first} on: {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
