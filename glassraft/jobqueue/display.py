@@ -1,0 +1,131 @@
+"""What the command line shows of jobs: tables and lines, from the answers of client.py. Pure."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from glassraft.jobqueue.states import STATES
+
+_WIDEST: Final = 50
+
+
+def value(result: Any) -> str:
+    """A job's result: text as it is, anything else as JSON."""
+    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they have to be."""
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in (heads, *rows)
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def duration(ms: int) -> str:
+    """About how long: 850 ms, 12 s, 7 min, 3 h, 2 d."""
+    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)):
+        if ms >= size:
+            return f"{ms // size} {unit}"
+    return f"{ms} ms"
+
+
+def moment(ms: int) -> str:
+    """A time of day, in local time, with its day."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ms / 1_000)) + f".{ms % 1_000:03d}"
+
+
+def jobs(page: Mapping[str, Any]) -> str:
+    """A page of a list."""
+    if not page["jobs"]:
+        return "no jobs"
+    now_ms = time.time_ns() // 1_000_000
+    rows = [
+        [
+            job["id"],
+            job["state"],
+            job["queue"],
+            _cut(f"{job['task']}({job['arguments']})"),
+            duration(max(0, now_ms - job["submitted_ms"])),
+            str(job["attempt"]),
+            _cut(_remark(job)),
+        ]
+        for job in page["jobs"]
+    ]
+    text = table(["ID", "STATE", "QUEUE", "CALL", "AGE", "ATTEMPT", ""], rows)
+    return text + (f"\nthere are more: --after {page['next']}" if page["next"] else "")
+
+
+def _remark(job: Mapping[str, Any]) -> str:
+    if "error" in job:
+        return str(job["error"]).partition("\n")[0]
+    if job["state"] == "running":
+        done = f"{job['fraction']:.0%} " if "fraction" in job else ""
+        return f"{done}on {job['worker']}"
+    return ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 3] + "..."
+
+
+def job(shown: Mapping[str, Any]) -> str:
+    """Everything about one job."""
+    history = shown["history"]
+    lines = [f"{shown['id']}  {shown['state']}"]
+    for key in (*sorted(set(shown) - {"id", "state", "history", "error", "result"}), "result", "error"):
+        if key in _MOMENTS and key in shown:
+            lines.append(f"  {key.removesuffix('_ms'):<14} {moment(shown[key])}")
+        elif key in shown:
+            lines.append(f"  {key:<14} {value(shown[key])}")
+    lines.append("history")
+    rows = [
+        [
+            "  " + moment(row["ms"]),
+            row["event"].replace("_", " "),
+            f"-> {row['to']}",
+            f"attempt {row['attempt']}" if row["attempt"] else "",
+            f"token {row['token']}" if row["token"] else "",
+            row.get("worker", ""),
+            _cut(row.get("error", "").partition("\n")[0]),
+        ]
+        for row in history
+    ]
+    lines += table([""] * 7, rows).splitlines()[1:]
+    tracebacks = [row["traceback"] for row in history if "traceback" in row]
+    return "\n".join(lines + ([tracebacks[-1].rstrip()] if tracebacks else []))
+
+
+_MOMENTS: Final = ("submitted_ms", "at_ms", "taken_ms", "finished_ms", "lease_until_ms")
+
+
+def outcomes(finished: Sequence[Mapping[str, Any]]) -> str:
+    """What became of jobs that were waited for."""
+    return "\n".join(
+        f"{each['id']}  {each['state']}  {value(each['result']) if 'result' in each else each['error']}"
+        for each in finished
+    )
+
+
+def stats(counted: Mapping[str, Any]) -> str:
+    """Jobs by queue and state."""
+    if not counted["queues"]:
+        return "no jobs yet"
+    used = [state for state in STATES if counted["states"][state]]
+    rows = [
+        [name, *(str(counts.get(state, 0)) for state in used)] for name, counts in counted["queues"].items()
+    ]
+    if len(rows) > 1:
+        rows.append(["(all)", *(str(counted["states"][state]) for state in used)])
+    text = table(["QUEUE", *(state.upper() for state in used)], rows)
+    for name, age_ms in counted["oldest_ready_ms"].items():
+        text += f"\nthe oldest ready job of {name} has waited {duration(age_ms)}"
+    return text
+
+
+def tasks(known: Sequence[Mapping[str, str]]) -> str:
+    """Each task with what it does."""
+    return "\n".join(f"{each['call']}\n    {each['about']}" for each in known) or "no tasks"
