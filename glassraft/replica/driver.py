@@ -38,6 +38,7 @@ class Driver:
         self._wakes_at = 0.0
         self._timer_wakes = threading.Condition()
         self._must_relieve = False
+        self._has_more = False
         self._timer = threading.Thread(target=self._keep_time, name="timer", daemon=True)
 
     def start(self) -> None:
@@ -78,27 +79,31 @@ class Driver:
 
     def _drive_if_nobody_does(self, turns: int = TURNS_FOR_OTHERS) -> None:
         # The inbox is looked at again after the lock is given back: what came in between is not left behind.
-        while self._inbox and not self._stopped and self._driving.acquire(blocking=False):
+        while self._has_work() and not self._stopped and self._driving.acquire(blocking=False):
             try:
                 turns -= self._drive(turns)
             finally:
                 self._driving.release()
-            if turns <= 0 and self._inbox:
+            if turns <= 0 and self._has_work():
                 self._ask_for_relief()
                 return
+
+    def _has_work(self) -> bool:
+        return bool(self._inbox) or self._has_more
 
     def _drive(self, turns: int) -> int:
         """Run turns until the inbox is empty, or so many. The number that ran."""
         inbox = self._inbox
         done = 0
-        while inbox and done < turns and not self._failed:
+        while self._has_work() and done < turns and not self._failed:
             arrivals: list[Arrival] = []
             while inbox and len(arrivals) < BATCH_ARRIVALS:
                 arrivals.append(inbox.popleft())
             try:
-                turn(self._replica, arrivals)
+                self._has_more = turn(self._replica, arrivals)
             except BaseException as error:
                 self._failed = True
+                self._has_more = False
                 self._on_failure(error)
             done += 1
         if self._failed:

@@ -35,7 +35,7 @@ from glassraft.replica.finished import FinishedJobs
 from glassraft.replica.peers import origin_of
 from glassraft.replica.turn import PENDING_S, Replica
 from glassraft.rpc.faults import Fault
-from glassraft.rpc.methods import LATER, Call, Later, Method
+from glassraft.rpc.methods import LATER, Call, Later, Method, as_fault
 from glassraft.rpc.raft_calls import (
     APPEND_ENTRIES_SIGNATURE,
     REQUEST_VOTE_SIGNATURE,
@@ -243,6 +243,8 @@ class Service:
             outcome, fields["index"] = "ok", index
         except Fault as fault:
             value, outcome = fault, fault.name
+        except Exception as error:  # within the turn, which one call's answer must not end
+            value, outcome = as_fault(call.method, error), "internal"
         self._record(call.method, began, outcome, fields)
         call.respond(value)
 
@@ -357,7 +359,10 @@ class Service:
     def state(self, call: Call, since: int = 0) -> dict[str, Any]:
         """This node's role, term, log and progress, at one moment. `changed`: whether anything happened since."""
         seen: list[dict[str, Any]] = []
-        self._driver.look(lambda replica: seen.append(wire_state(replica)))
+        try:
+            self._driver.look(lambda replica: seen.append(wire_state(replica)))
+        except TimeoutError as error:
+            raise Fault.named("busy", f"n{self._id}: {error}") from None
         state = seen[0]
         state["changed"] = state["seq"] > since
         state["cluster"] = self._cluster_id

@@ -23,6 +23,7 @@ from glassraft.jobqueue import commands
 from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.raft.messages import AppendEntries, Entry, LogPosition, Message
 from glassraft.raft.server import (
+    APPLY_BATCH_ENTRIES,
     HardState,
     Persisted,
     Propose,
@@ -181,10 +182,11 @@ class Replica:
         return commands.opening(self.cluster_clock.stamp(now, self.clock.wall_ms()))
 
 
-def turn(replica: Replica, arrivals: Iterable[Arrival]) -> None:
+def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
     """Step everything that has arrived, and do what comes of it, until nothing is left to do.
 
-    Raises what the disk or the queue raise: then the node must stop, and what was not
+    True when it stopped after a large batch of entries to apply: a node that is far behind takes
+    in what has arrived between two of them. Call again then, with or without arrivals. Raises what the disk or the queue raise: then the node must stop, and what was not
     acknowledged was not promised.
     """
     now = replica.clock.monotonic()
@@ -196,11 +198,16 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> None:
         ready = replica.server.ready()
         replica.recorder.notes(replica.server.take_notes())
         if ready.is_empty and not _wake(replica, now):
+            has_more = False
             break
         _carry_out(replica, ready, now)
+        if len(ready.committed) >= APPLY_BATCH_ENTRIES:
+            has_more = True
+            break
     if replica.commit_due <= now:
         _commit_queue(replica)
     replica.recorder.writer.flush()
+    return has_more
 
 
 def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
