@@ -28,8 +28,9 @@ CONNECT_TIMEOUT_S = 1.0
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.4
 """Between rounds over all nodes, doubling, with jitter: an election takes a second."""
 
-AVOID_SILENT_S, AVOID_BROKEN_S = 1.0, 0.2
-"""For so long a node is not asked again where others are left, though they still take it for the leader."""
+AVOID_SILENT_S = 1.0
+"""For so long a node that stayed silent is not asked where others are left, though they still take it for
+the leader. One that refuses connections costs nothing to ask again in the next round."""
 
 GIVE_UP_UNSEEN_S = 1.0
 """A cluster that never answered, and whose nodes all refuse connections, is given up after this."""
@@ -184,11 +185,12 @@ class _Search:
         """The node did not answer; if the call may have reached it, its fate is in doubt from now on."""
         self._in_doubt = self._in_doubt or (failure.sent and self._changes)
         self._answers[node] = False
-        (self._refusals.discard if failure.timed_out else self._refusals.add)(node)
         self._last_words = str(failure)
-        self._calls.avoid_until[node] = time.monotonic() + (
-            AVOID_SILENT_S if failure.timed_out else AVOID_BROKEN_S
-        )
+        if failure.timed_out:
+            self._refusals.discard(node)
+            self._calls.avoid_until[node] = time.monotonic() + AVOID_SILENT_S
+        else:
+            self._refusals.add(node)
         if self._calls.leader == node:
             self._calls.leader = None
 
