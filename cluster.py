@@ -44,8 +44,17 @@ SHOWN_ERROR_LINES = 12
 
 REFUSED = 2
 
-SAMPLES = [("primes", [1, 100_000]), ("pi", [200_000]), ("sleep", [1.0])]
-"""Tasks of jobs.py that a click on "Submit jobs" submits."""
+SAMPLES = [
+    ("primes", [1, 200_000]),
+    ("word_count", [__file__]),
+    ("pi", [300_000]),
+    ("mandelbrot", ["", 320, 240]),
+    ("collatz", [50_000]),
+    ("sorting_race", [1_000]),
+    ("flaky", [0.5]),
+    ("nap", [1.0]),
+]
+"""What a click on "Submit jobs" submits: one of each of jobs.py's tasks."""
 
 OUTPUT = threading.Lock()
 

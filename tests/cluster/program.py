@@ -1,5 +1,6 @@
 """cluster.py as a process: its lines as they come, the processes it started, and its end."""
 
+import contextlib
 import os
 import queue
 import re
@@ -67,6 +68,10 @@ class Program:
         """All processes that it started, and theirs. Only where /proc tells."""
         return descendants(self.process.pid)
 
+    def worker(self) -> int:
+        """The worker's process."""
+        return next(pid for pid in children(self.process.pid) if "jobs.py worker" in command_of(pid))
+
     def close(self) -> None:
         """End it, whatever it does."""
         if self.process.poll() is None:
@@ -83,17 +88,27 @@ class Program:
         self._new.put(None)
 
 
-def descendants(pid: int) -> list[int]:
-    """The processes below one, as /proc tells."""
+def children(pid: int) -> list[int]:
+    """The processes that one started itself, as /proc tells."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = [int(word) for word in task.read_text().split()]
-        except OSError:
-            continue
-        for child in children:
-            found += [child, *descendants(child)]
-    return found
+        with contextlib.suppress(OSError):  # that thread has just ended
+            found += [int(word) for word in task.read_text().split()]
+    return sorted(found)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below one."""
+    below = children(pid)
+    return below + [lower for child in below for lower in descendants(child)]
+
+
+def command_of(pid: int) -> str:
+    """How a process was started; "" where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
 
 
 def is_running(pid: int) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from glassraft import events
+from glassraft.jobqueue.client import JobQueue
 from tests.cluster.conftest import MakeConfig, MakeProgram
-from tests.cluster.program import is_running, pause
+from tests.cluster.program import children, is_running, pause
 from tests.conftest import MakeCluster
 from tests.live import Cluster, eventually
 
@@ -56,14 +57,37 @@ def test_a_second_signal_stops_at_once(make_config: MakeConfig, run_cluster: Mak
 def test_killed_with_9_it_leaves_no_orphan_even_of_a_paused_node(
     make_config: MakeConfig, run_cluster: MakeProgram
 ) -> None:
-    program = run_cluster(make_config(3))
-    program.leader()
+    """Nor of the worker, while a job runs."""
+    config = make_config(3)
+    program = run_cluster(config)
+    leader = program.leader()
+    with JobQueue(config.path) as queue:
+        job = queue.submit("nap", 60)
+        eventually(lambda: queue.get(job)["state"] == "running")
     started = program.descendants()
-    assert len(started) >= 3
-    pause(started[0])
+    assert len(started) >= 5
+    pause(children(program.process.pid)[leader - 1])
     program.signal(signal.SIGKILL)
     program.end()
     eventually(lambda: not any(is_running(pid) for pid in started))
+
+
+def test_the_worker_runs_jobs_and_comes_back_when_it_is_killed(
+    make_config: MakeConfig, run_cluster: MakeProgram
+) -> None:
+    config = make_config(3)
+    program = run_cluster(config)
+    program.leader()
+    with JobQueue(config.path) as queue:
+        assert queue.result(queue.submit("primes", 1, 200_000), 30) == 17_984
+        os.kill(program.worker(), signal.SIGKILL)
+        program.line(r"^worker ended: killed by signal 9 \(SIGKILL\)")
+        program.line(r"It is started again in 0\.5 s")
+        assert queue.result(queue.submit("primes", 1, 10), 30) == 4
+    started = program.descendants()
+    program.signal(signal.SIGTERM)
+    assert program.end() == 0
+    assert not any(is_running(pid) for pid in started)
 
 
 def test_a_node_killed_from_elsewhere_is_told_and_not_restarted(
