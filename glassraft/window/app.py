@@ -261,7 +261,7 @@ class Window:
             activebackground=theme.halo,
             activeforeground=theme.ink,
             disabledforeground=theme.faint,
-            relief="flat",
+            relief="solid",
             borderwidth=1,
             activeborderwidth=3,
         )
@@ -274,7 +274,6 @@ class Window:
                 state="normal" if able else "disabled",
                 command=lambda what=what: self._doer.node(what, id),  # type: ignore[misc]
             )
-        menu.add_separator()
         path = self._controls.log_path(id)
         menu.add_command(
             label="Open its log" + ("" if path else ": not on this machine"),

@@ -101,7 +101,7 @@ def ring(width: float, height: float, ids: tuple[int, ...]) -> Ring:
     vertical = max(20.0, (room - above - below) / spread) if count > 1 else 0.0
     horizontal_room = width / 2 - reach - 34
     vertical = min(vertical, 230.0, horizontal_room)
-    horizontal = min(horizontal_room, vertical * (1.0 if count <= 5 else 1.22))
+    horizontal = min(horizontal_room, vertical * (1.0 if count <= 5 else 1.6))
     used = vertical * spread + above + below if count > 1 else above + below
     centre_y = top + (room - used) / 2 + above - vertical * highest
     return Ring(

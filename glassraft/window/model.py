@@ -190,7 +190,7 @@ class Model:
             lane = self.lanes[id] = Lane()
         if name == "stop":
             lane.ends(at, "stopped")
-        elif node.alive:
+        elif node.alive and not self._was_before_pause(id, lane, at):
             lane.is_now(at, node.term, node.role)
         if name == "role" and event["role"] == "candidate":
             lane.mark(at, "candidate", event["term"])
@@ -206,6 +206,10 @@ class Model:
             flight: Flight | None = self.fold.messages.get(event["id"])
             if flight is not None:
                 (self.traffic.sent if name == "send" else self.traffic.lost)(flight, self.now)
+
+    def _was_before_pause(self, id: int, lane: Lane, at: float) -> bool:
+        """What a node wrote before it was paused comes in only when it goes on."""
+        return lane.open is not None and lane.open.paused and at <= self.standings[id].since
 
     def _lives(self, id: int, pid: int) -> None:
         """A node that is another process than before, and did not stop, was killed in between."""

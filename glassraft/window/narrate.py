@@ -98,6 +98,7 @@ class Narrator:
 
     def __init__(self) -> None:
         self._serial = 0
+        self._latest = float("-inf")
         self._gathered: dict[str, _Gathered] = {}
         self._remembered: dict[tuple[object, ...], float] = {}
 
@@ -113,6 +114,7 @@ class Narrator:
     def say(self, ts: float, node: int, term: int, text: str, rule: str = "") -> Sentence:
         """A sentence with its number; `rule` names what it rests on."""
         self._serial += 1
+        self._latest = max(self._latest, ts)
         return Sentence(self._serial, ts, node, term, text, SECTIONS.get(rule, ""))
 
     def _start(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
@@ -263,7 +265,8 @@ class Narrator:
         for gathered in self._gathered.values():
             if gathered.held is not None and now - gathered.told >= gathered.pause_s:
                 event, _tell, rule = gathered.held
-                found.append(self.say(event["ts"], event["node"], event["term"], gathered.text(now), rule))
+                ts = max(event["ts"], self._latest)
+                found.append(self.say(ts, event["node"], event["term"], gathered.text(now), rule))
         return found
 
     def _said_lately(self, event: Event, *what: object) -> bool:
@@ -313,7 +316,7 @@ _MOVES: Mapping[tuple[str, str], tuple[str, str]] = {
     ("", "waiting"): ("is submitted, to come after others", "submitted"),
     ("ready", "running"): ("is taken by a worker", "taken"),
     ("running", "succeeded"): ("is done", "done"),
-    ("running", "scheduled"): ("failed and will be tried again", "failed, to be tried again"),
+    ("running", "scheduled"): ("failed and will be tried again", "to be tried again"),
     ("running", "ready"): ("is given back", "given back"),
     ("running", "dead"): ("failed for good", "failed for good"),
     ("scheduled", "ready"): ("is due", "due"),

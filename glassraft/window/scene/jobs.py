@@ -8,6 +8,9 @@ from glassraft.window.shapes import Line, Shape, Text
 
 SHOWN = ("ready", "running", "scheduled", "succeeded", "dead")
 RARE = ("waiting", "cancelled")
+ROOMY = 76
+"""A column of counts needs so much."""
+
 ROW = 22.0
 TOP = 41.0
 
@@ -23,7 +26,8 @@ def _counts(stage: Stage) -> Iterator[Shape]:
     states = SHOWN + tuple(state for state in RARE if counts.get(state))
     submitted, finished = stage.model.measures.rates(stage.model.now)
     columns = [(state, f"{counts.get(state, 0):,}") for state in states]
-    columns += [("submitted/s", rate(submitted)), ("finished/s", rate(finished))]
+    if stage.width / (len(columns) + 2) > ROOMY:
+        columns += [("submitted/s", rate(submitted)), ("finished/s", rate(finished))]
     step = (stage.width - 32) / len(columns)
     for at, (label, number) in enumerate(columns):
         x = 16 + at * step

@@ -1,5 +1,6 @@
 """The log grid: a row a node, a column an index; filled when that node has committed it, else outlined."""
 
+import math
 from collections.abc import Iterator
 
 from glassraft.events import NodeFold
@@ -8,6 +9,8 @@ from glassraft.window.scene import glyphs
 from glassraft.window.scene.stage import Stage
 from glassraft.window.shapes import Layer, Picture, Polygon, Rect, Shape, Spot, Text
 from glassraft.window.theme import mix
+
+HINTS = ("hover an entry to read its command", "hover to read an entry")
 
 FADED = 0.42
 """How much is left of the colours of a node that does not run."""
@@ -31,10 +34,11 @@ def picture(stage: Stage) -> Picture:
 
 
 def _indexes(stage: Stage, cells: Grid, first: int, last: int) -> Iterator[Shape]:
-    wide = len(str(first + cells.columns)) * 7 > cells.step
+    width = stage.measure(str(first + cells.columns), "mono") + 5
+    every = math.ceil(width / cells.step)
     for at in range(cells.columns):
         index = first + at
-        if index > max(last, cells.columns) or (wide and at % 3):
+        if index > max(last, cells.columns) or index % every:
             continue
         yield Text(
             f"index {at}",
@@ -69,6 +73,8 @@ def _row(stage: Stage, cells: Grid, row: int, id: int, first: int) -> Iterator[S
                 first + at <= node.commit_index,
                 runs,
             )
+    if 0 < node.last_index < first:
+        yield Text(f"{key} ends", cells.left, middle, f"ends at {node.last_index:,}", theme.faint, "label")
     beyond = node.last_index - (first + cells.columns - 1)
     if beyond > 0:
         x = cells.column(cells.columns) + 3
@@ -140,16 +146,17 @@ def _legend(stage: Stage) -> Iterator[Shape]:
     yield Polygon("legend next", x, y, glyphs.scaled(glyphs.TRIANGLE, 6), fill=colour)
     yield Text("legend next words", x + 10, y, "nextIndex", colour, "label")
     x += 10 + stage.measure("nextIndex", "label") + 16
-    words, ink = _words(stage)
+    words, ink = _words(stage, stage.width - 17 - x)
     yield Text(
         "hover", stage.width - 17, y, stage.fit(words, "label", stage.width - 17 - x), ink, "label", "e"
     )
 
 
-def _words(stage: Stage) -> tuple[str, str]:
+def _words(stage: Stage, room: float) -> tuple[str, str]:
     over = stage.view.over
     if over is None or over[0] != "cell":
-        return "hover an entry to read its command", stage.theme.muted
+        fits = stage.measure(HINTS[0], "label") <= room
+        return HINTS[0] if fits else HINTS[1], stage.theme.muted
     return entry_words(stage, int(over[1]), int(over[2])), stage.theme.ink
 
 
@@ -158,7 +165,7 @@ def entry_words(stage: Stage, id: int, index: int) -> str:
     node = stage.model.node(id)
     term = node.term_at(index)
     if not term:
-        return "hover an entry to read its command"
+        return HINTS[0]
     kind, what = node.recent.get(index, ("", ""))
     if not kind:  # another node may have told it
         others = (stage.model.node(other) for other in stage.model.ids)

@@ -7,8 +7,9 @@ from glassraft.window.scene import glyphs
 from glassraft.window.scene.stage import NAMES, Stage
 from glassraft.window.shapes import Shape, Text
 
-ROW = 21.0
 TOP = 41.0
+
+Facts = tuple[tuple[str, str], ...]
 
 
 def shapes(stage: Stage) -> Iterator[Shape]:
@@ -25,37 +26,55 @@ def shapes(stage: Stage) -> Iterator[Shape]:
     yield Text("node state", 58, y, words, theme.ink, "strong")
     if stage.view.selected is None:
         yield Text("node hint", stage.width - 17, y, "keys 1 to 7 choose a node", theme.muted, "label", "e")
-    rows = list(facts(stage, node))
-    top, fits = y + 25, max(1, int((stage.height - y - 18) / ROW))
-    columns = -(-len(rows) // fits)
-    step = (stage.width - 32) / max(columns, 2)
-    fits = max(-(-len(rows) // max(columns, 2)), 1)
+    rows, wide = facts(stage, node), peers(node)
+    pitch = max(15.0, min(21.0, (stage.height - y - 20) / (-(-len(rows) // 2) + len(wide))))
+    yield from _columns(stage, rows, y + 24, pitch)
+    top = y + 24 + -(-len(rows) // 2) * pitch
+    for at, (name, value) in enumerate(wide):
+        yield Text(f"peer {at} name", 16, top + at * pitch, name, stage.theme.muted, "label")
+        shown = stage.fit(value, "mono", stage.width - 128)
+        yield Text(f"peer {at} value", 112, top + at * pitch, shown, stage.theme.ink, "mono")
+
+
+def _columns(stage: Stage, rows: Facts, top: float, pitch: float) -> Iterator[Shape]:
+    """The facts in two columns."""
+    fits, step = -(-len(rows) // 2), (stage.width - 32) / 2
     for at, (name, value) in enumerate(rows):
-        x, row = 16 + at // fits * step, top + at % fits * ROW
-        label = 108 if step > 250 else 86
-        yield Text(f"fact {at} name", x, row, stage.fit(name, "label", label - 4), theme.muted, "label")
-        yield Text(
-            f"fact {at} value", x + label, row, stage.fit(value, "mono", step - label - 10), theme.ink, "mono"
-        )
+        x, y, key = 16 + at // fits * step, top + at % fits * pitch, f"fact {at}"
+        yield Text(f"{key} name", x, y, name, stage.theme.muted, "label")
+        shown = stage.fit(value, "mono", step - 104)
+        yield Text(f"{key} value", x + 96, y, shown, stage.theme.ink, "mono")
 
 
-def facts(stage: Stage, node: NodeFold) -> Iterator[tuple[str, str]]:
-    """Every field as (name, value), in the paper's names."""
-    yield "term", str(node.term)
-    yield "voted for", _name(node.voted_for)
-    yield "leader", _name(node.leader_id)
-    yield "commit index", f"{node.commit_index:,}"
-    yield "last applied", f"{node.last_applied:,}"
-    yield "last entry", f"{node.last_index:,} of term {node.last_term}" if node.last_index else "none"
-    yield "members", " ".join(f"n{id}" for id in node.members) or "-"
-    yield "process", str(node.pid) if node.pid else "-"
-    yield "events", f"{node.last_seq:,}"
+def facts(stage: Stage, node: NodeFold) -> Facts:
+    """The fields as (name, value), in the paper's names."""
+    timer = "-"
     if node.timer_duration and node.role != "leader" and stage.model.runs(node.id):
-        yield "election timer", f"{node.timer_duration:.2f} s"
+        timer = f"{node.timer_duration:.2f} s"
+    return (
+        ("term", str(node.term)),
+        ("voted for", _name(node.voted_for)),
+        ("leader", _name(node.leader_id)),
+        ("members", " ".join(f"n{id}" for id in node.members) or "-"),
+        ("election timer", timer),
+        ("commit index", f"{node.commit_index:,}"),
+        ("last applied", f"{node.last_applied:,}"),
+        ("last entry", f"{node.last_index:,} of term {node.last_term}" if node.last_index else "none"),
+        ("process", str(node.pid) if node.pid else "-"),
+        ("events", f"{node.last_seq:,}"),
+    )
+
+
+def peers(node: NodeFold) -> Facts:
+    """A leader's view of the others; a candidate's votes."""
     if node.role == "candidate":
-        yield "votes", " ".join(f"n{id}" for id in node.votes_granted) or "none"
-    for peer in sorted(node.next_index):
-        yield f"n{peer} next, match", f"{node.next_index[peer]:,}, {node.match_index.get(peer, 0):,}"
+        return (("votes", " ".join(f"n{id}" for id in node.votes_granted) or "none"),)
+    if not node.next_index:
+        return ()
+    return (
+        ("next index", "  ".join(f"n{peer} {index:,}" for peer, index in sorted(node.next_index.items()))),
+        ("match index", "  ".join(f"n{peer} {index:,}" for peer, index in sorted(node.match_index.items()))),
+    )
 
 
 def _name(id: int | None) -> str:
