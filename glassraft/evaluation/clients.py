@@ -35,9 +35,8 @@ class Clients:
                     self._failure = self._failure or error
                     return
 
-        self._threads = [
-            threading.Thread(target=run, name=f"client-{number}", daemon=True) for number in range(1, count + 1)
-        ]
+        names = [f"client-{number}" for number in range(1, count + 1)]
+        self._threads = [threading.Thread(target=run, name=name, daemon=True) for name in names]
         for thread in self._threads:
             thread.start()
 
