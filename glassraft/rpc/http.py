@@ -108,9 +108,10 @@ _KEPT = _ONCE | {b"connection", b"expect", b"origin"}
 _MAX_HEADERS = 100
 
 
-# What our own side writes, read at once; any other head is looked at header by header, with the same outcome.
+# What our own side writes, read at once; any other head is looked at header by header, to the same end.
 _OUR_REQUEST = re.compile(
-    rb"POST /RPC2 HTTP/1\.1\r\nHost: [!-~]{1,300}\r\nContent-Type: text/xml\r\nContent-Length: ([0-9]{1,18})\r\n"
+    rb"POST /RPC2 HTTP/1\.1\r\nHost: [!-~]{1,300}\r\nContent-Type: text/xml\r\n"
+    rb"Content-Length: ([0-9]{1,18})\r\n"
 )
 _OUR_RESPONSE = re.compile(
     rb"HTTP/1\.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: ([0-9]{1,18})\r\n"
@@ -230,7 +231,8 @@ class MessageReader:
         head, rest = self._read_head(b"HTTP/1.")
         ours = _OUR_RESPONSE.fullmatch(head)
         if ours is not None:
-            return Response(200, self._read_body(rest, _checked_length(ours[1], self._max_body)), keep_alive=True)
+            length = _checked_length(ours[1], self._max_body)
+            return Response(200, self._read_body(rest, length), keep_alive=True)
         line = _STATUS_LINE.match(head)
         if line is None:
             raise HttpError(400, "this is not an HTTP/1.1 response")

@@ -188,6 +188,7 @@ class _Connection:
     def __init__(self, server: RpcServer, accepted: socket.socket, peer: str) -> None:
         self.thread = threading.Thread(target=self._serve, name=f"{server.name}-{peer}", daemon=True)
         self.deadline = time.monotonic() + server.limits.idle_timeout_s
+        self.is_cut = False
         self._server = server
         self._socket = accepted
         self._peer = peer
@@ -204,6 +205,7 @@ class _Connection:
 
     def cut(self) -> None:
         """End the connection, from any thread: its own wakes from whatever read or write it is in."""
+        self.is_cut = True
         sockets.shut(self._socket)
 
     def end_when_idle(self) -> None:
@@ -240,11 +242,14 @@ class _Connection:
             self.deadline = _NEVER
             self._keep_alive = request.keep_alive
             self._answer(request.body)
+        self._await_earlier_answer()
 
     def _await_earlier_answer(self) -> None:
-        """Answers go out in the order of the calls: one that comes LATER holds up the next call, if there is one."""
+        """One that comes LATER holds up the next call, since answers keep their order, and the end."""
         with self._answering:
-            while self._call is not None and not self._server.stopping:
+            if self._call is not None:
+                self.deadline = _NEVER
+            while self._call is not None and not self.is_cut:
                 self._answering.wait(_LOOK_EVERY_S)
 
     def _answer(self, body: bytes) -> None:
@@ -274,7 +279,7 @@ class _Connection:
             value = self._server.table.call(self._call, params)
             if value is LATER:
                 return None
-            answer = encode_reply(value) if self._call is not None else b""
+            answer = _encoded(value) if self._call is not None else b""
         except Malformed as error:
             answer = encode_fault(Fault.named("malformed", str(error)))
         except Exception as error:  # whatever a method raises, its caller gets an answer
@@ -287,8 +292,8 @@ class _Connection:
         return response_bytes(200, answer, self._keep_alive and not self._server.stopping)
 
     def _respond(self, call: Call, value: Any) -> None:
-        """Call.respond: on any thread, while the connection's own is still in the method or reads on already."""
-        answer = self._message(encode_fault(value) if isinstance(value, Fault) else encode_reply(value))
+        """Call.respond: on any thread, while the connection's own is in the method or reads on already."""
+        answer = self._message(_encoded(value))
         with self._answering:
             if self._call is not call:
                 return
@@ -324,3 +329,11 @@ class _Connection:
         """Until when so many bytes may take."""
         limits = self._server.limits
         return time.monotonic() + limits.header_timeout_s + length / limits.slowest_bytes_per_s
+
+
+def _encoded(value: Any) -> bytes:
+    """A reply, or a fault: also where the value cannot travel."""
+    try:
+        return encode_fault(value) if isinstance(value, Fault) else encode_reply(value)
+    except BadArgument as error:
+        return encode_fault(Fault.named("internal", f"the answer cannot be sent: {error}"))

@@ -18,13 +18,14 @@ def _string(text: str) -> str:
 
 
 _KINDS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
-    "int": (r"<value><(?:int|i8)>(\d{1,18})</(?:int|i8)></value>", int),
+    "int": (r"<value><(?=int>\d+</int>|i8>\d+</i8>)(?:int|i8)>(\d{1,18})</(?:int|i8)></value>", int),
     "boolean": ("<value><boolean>([01])</boolean></value>", "1".__eq__),
     "string": ("<value><string>([^<]*+)</string></value>", _string),
 }
 
-# Printable ASCII, and no reference but the three that our encoder writes: else the parser is asked.
-_IS_PLAIN = re.compile(r"[ -%'-~]*+(?:&(?:amp|lt|gt);[ -%'-~]*+)*+").fullmatch
+# Printable ASCII without < and >, and no reference but the three that our encoder writes: else the
+# parser is asked.
+_IS_PLAIN = re.compile(r"[ -%'-;=?-~]*+(?:&(?:amp|lt|gt);[ -%'-;=?-~]*+)*+").fullmatch
 
 
 class Shape:

@@ -10,6 +10,7 @@ import pytest
 from glassraft.errors import BadArgument
 from glassraft.rpc.client import Connection
 from glassraft.rpc.faults import Fault
+from glassraft.rpc.methods import LATER
 from glassraft.rpc.server import Call, Method, RpcServer, ServerLimits
 
 PATIENCE_S = 20.0
@@ -40,6 +41,19 @@ def count(call: Call, number: int, step: int = 1) -> int:
     return number + step
 
 
+class Postponed:
+    """A method whose answers come later, from the test."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.calls: list[Call] = []
+
+    def __call__(self, call: Call) -> Any:
+        self.calls.append(call)
+        self.entered.release()
+        return LATER
+
+
 def refuse(call: Call, kind: str) -> str:
     if kind == "fault":
         raise Fault.named("not_leader", "n2 is not the leader", {"leader_id": 3, "port": 7403})
@@ -53,6 +67,7 @@ class Served:
 
     def __init__(self, limits: ServerLimits) -> None:
         self.gate = Gate()
+        self.postponed = Postponed()
         self.errors: list[tuple[str, Exception]] = []
         self.server = RpcServer(
             "127.0.0.1",
@@ -67,6 +82,7 @@ class Served:
                 "Count": Method(count, ("int", "int", "int"), 1, "Adds a step."),
                 "Refuse": Method(refuse, ("string", "string"), 1, "Refuses in the way asked for."),
                 "Gate": Method(self.gate, ("string",), 0, "Waits for the test."),
+                "Later": Method(self.postponed, ("string",), 0, "Is answered by the test."),
                 "Nothing": Method(lambda call: None, ("string",), 0, "Returns what cannot travel."),
             },
             limits=limits,

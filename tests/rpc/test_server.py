@@ -352,6 +352,82 @@ def test_an_early_answer_never_blocks_and_is_sent_whole(served: Any, raw: Any) -
     assert b"next" in reader.read_response().body
 
 
+def later_call(*headers: str) -> bytes:
+    body = encode_call("Later", [])
+    head = ["POST /RPC2 HTTP/1.1", "Content-Type: text/xml", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+def test_an_answer_can_come_after_the_method_has_returned(served: Any, raw: Any) -> None:
+    client = raw(served.port)
+    client.send(later_call() + ping_call("next"))
+    assert served.postponed.entered.acquire(timeout=PATIENCE_S)
+    [call] = served.postponed.calls
+    assert call.connection_alive()
+    call.respond("late")
+    call.respond("twice")
+    reader = MessageReader(client.socket)
+    assert b"late" in reader.read_response().body
+    assert b"next" in reader.read_response().body
+
+
+def test_a_later_answer_can_be_a_fault(served: Any, raw: Any) -> None:
+    client = raw(served.port)
+    for value, code in ((Fault.named("not_leader", "ask another"), 3), ({1: 2}, 15)):
+        client.send(later_call())
+        assert served.postponed.entered.acquire(timeout=PATIENCE_S)
+        served.postponed.calls[-1].respond(value)
+        assert f"<int>{code}</int>".encode() in MessageReader(client.socket).read_response().body
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_later_answer_comes_before_the_connections_end(serve: Serve, raw: Any, waits: bool) -> None:
+    """The client wants the connection closed; it is, after the answer that it waits for."""
+    served = serve(idle_timeout_s=0.2)
+    client = raw(served.port)
+    client.send(later_call("Connection: close"))
+    assert served.postponed.entered.acquire(timeout=PATIENCE_S)
+    if waits:
+        time.sleep(0.6)  # beyond every deadline of a connection that is not in a call
+    served.postponed.calls[0].respond("late")
+    assert b"<string>late</string>" in client.read_all()
+
+
+def test_a_caller_that_leaves_before_its_later_answer(served: Any, raw: Any) -> None:
+    client = raw(served.port)
+    client.send(later_call())
+    assert served.postponed.entered.acquire(timeout=PATIENCE_S)
+    client.socket.close()
+    wait_until(lambda: served.server.connection_count == 0)
+    assert not served.postponed.calls[0].connection_alive()
+    served.postponed.calls[0].respond("to nobody")
+
+
+def test_stop_lets_a_later_answer_out(serve: Serve, raw: Any) -> None:
+    served = serve()
+    client = raw(served.port)
+    client.send(later_call())
+    assert served.postponed.entered.acquire(timeout=PATIENCE_S)
+    stopper = threading.Thread(target=served.server.stop, args=(PATIENCE_S,))
+    stopper.start()
+    wait_until(lambda: served.server.stopping)
+    served.postponed.calls[0].respond("at last")
+    assert b"at last" in client.read_all()
+    stopper.join(PATIENCE_S)
+
+
+@pytest.mark.parametrize("ending", [(), ("Connection: close",)])
+def test_stop_does_not_wait_for_ever_for_a_later_answer(
+    serve: Serve, raw: Any, ending: tuple[str, ...]
+) -> None:
+    served = serve()
+    client = raw(served.port)
+    client.send(later_call(*ending))
+    assert served.postponed.entered.acquire(timeout=PATIENCE_S)
+    served.server.stop(grace_s=0.1)
+    assert client.read_all() == b""
+
+
 # --- Start and stop ------------------------------------------------------------------------
 
 
