@@ -61,7 +61,10 @@ class Numbers:
     call_ms: Percentiles
     """From a submission's arrival at the leader to its answer."""
     messages: dict[str, MessageCount]
-    """By kind, in order of their names."""
+    """By kind, in order of their names: those sent until the last submission was answered.
+
+    What came later was on its way when the run was ended, and is no loss.
+    """
     lost_why: dict[str, int]
     """What happened to those that were lost."""
     elections: int
@@ -106,8 +109,8 @@ def measure(events: Iterable[Event]) -> Numbers:
         duration_s=calls.duration_s,
         commit_ms=percentiles([sample for each in commits.values() for sample in each.took_ms]),
         call_ms=percentiles(calls.took_ms),
-        messages=messages.counts(),
-        lost_why=messages.lost_why(),
+        messages=messages.counts(calls.last_ts),
+        lost_why=messages.lost_why(calls.last_ts),
         elections=elections,
     )
 
@@ -116,29 +119,34 @@ def measure(events: Iterable[Event]) -> Numbers:
 class _Messages:
     """Each message by its id, from both ends: a killed sender may have written no `send` of it."""
 
-    kinds: dict[str, str] = field(default_factory=dict)
+    sent: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Kind, and when it was sent by its sender's wall clock."""
     received: set[str] = field(default_factory=set)
     given_up: dict[str, str] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
         name = event["event"]
         if name == "send":
-            self.kinds[event["id"]] = event["kind"]
+            self.sent[event["id"]] = (event["kind"], event["ts"])
         elif name == "receive":
-            self.kinds[event["id"]] = event["kind"]
+            self.sent.setdefault(event["id"], (event["kind"], event["sent_ts"]))
             self.received.add(event["id"])
         elif name == "lost":
-            self.kinds[event["id"]] = event["kind"]
+            self.sent.setdefault(event["id"], (event["kind"], event["ts"]))
             self.given_up[event["id"]] = event.get("why", "")
 
-    def counts(self) -> dict[str, MessageCount]:
-        sent = Counter(self.kinds.values())
-        received = Counter(self.kinds[id] for id in self.received)
+    def counts(self, until: float) -> dict[str, MessageCount]:
+        kinds = self._sent_until(until)
+        sent = Counter(kinds.values())
+        received = Counter(kind for id, kind in kinds.items() if id in self.received)
         return {kind: MessageCount(sent[kind], received[kind]) for kind in sorted(sent)}
 
-    def lost_why(self) -> dict[str, int]:
-        lost = self.kinds.keys() - self.received
+    def lost_why(self, until: float) -> dict[str, int]:
+        lost = self._sent_until(until).keys() - self.received
         return dict(Counter(self.given_up.get(id, UNREPORTED) for id in sorted(lost)).most_common())
+
+    def _sent_until(self, until: float) -> dict[str, str]:
+        return {id: kind for id, (kind, sent_ts) in self.sent.items() if sent_ts <= until}
 
 
 @dataclass(slots=True)
@@ -149,11 +157,12 @@ class _Calls:
     refused: Counter[str] = field(default_factory=Counter)
     jobs: int = 0
     first_ts: float = math.inf
-    last_ts: float = -math.inf
+    last_ts: float = math.inf
+    """Without any answer, the end of all time."""
 
     @property
     def duration_s(self) -> float:
-        return max(0.0, self.last_ts - self.first_ts)
+        return self.last_ts - self.first_ts if self.took_ms else 0.0
 
     def take(self, event: Event) -> None:
         if event["event"] != "answer" or event["method"] not in SUBMISSIONS:
@@ -161,10 +170,10 @@ class _Calls:
         if event["outcome"] != "ok":
             self.refused[event["outcome"]] += 1
             return
+        self.first_ts = min(self.first_ts, event["ts"] - event["ms"] / 1000)
+        self.last_ts = max(self.last_ts, event["ts"]) if self.took_ms else event["ts"]
         self.took_ms.append(event["ms"])
         self.jobs += event.get("jobs", 1)
-        self.first_ts = min(self.first_ts, event["ts"] - event["ms"] / 1000)
-        self.last_ts = max(self.last_ts, event["ts"])
 
 
 @dataclass(slots=True)

@@ -70,7 +70,7 @@ class Endurance:
         return f"n{killed} killed" + (", the leader" if leader and killed == leader.id else "")
 
     def wait_until_finished(self, timeout_s: float) -> None:
-        """Wait until every acknowledged job is finished, or the time is over; the audit tells which are not."""
+        """Wait until every acknowledged job is finished, or the time is over; the audit tells."""
         self._queue.wait(self.promises.acknowledged.values(), timeout_s)
 
     def audit(self) -> Audit:

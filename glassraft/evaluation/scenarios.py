@@ -6,6 +6,7 @@ only run; the numbers come from the nodes' event files alone (analysis.py).
 
 import random
 import threading
+import time
 from collections.abc import Callable
 
 from glassraft.evaluation.analysis import measure_folder
@@ -19,6 +20,9 @@ SMALL_BYTES = 64
 KILL_PAYLOAD_BYTES = 10 * 1024
 SUBMIT_TIMEOUT_S = 30.0
 """Long enough for an election or two: a submission that is refused for good ends the run."""
+
+ARRIVAL_S = 0.2
+"""What is under way when the last submission is answered gets this long to arrive."""
 
 Advance = Callable[[int, str], None]
 """Told of each acknowledged submission: how many more, and of what run."""
@@ -61,6 +65,7 @@ def run(point: Point, nodes: int, seed: int, advance: Advance) -> Result:
                 acknowledged.wait_for(2 * point.submissions // 3, clients)
                 cluster.restart(killed)
             clients.join()
+        time.sleep(ARRIVAL_S)
         cluster.stop()
         return Result(point, nodes, seed, acknowledged.value, measure_folder(cluster.logs))
 

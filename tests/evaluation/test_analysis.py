@@ -19,7 +19,7 @@ def send(node: int, at: float, id: str, kind: str = "AppendEntries") -> dict[str
 
 
 def receive(node: int, at: float, id: str, kind: str = "AppendEntries") -> dict[str, object]:
-    return event(node, at, "receive", kind=kind, id=id, **{"from": 1})
+    return event(node, at, "receive", kind=kind, id=id, sent=1, sent_ts=1000.0 + at - 0.001, **{"from": 1})
 
 
 def leads(node: int = 1, at: float = 0.0) -> dict[str, object]:
@@ -72,6 +72,13 @@ def test_a_message_that_was_given_up_and_yet_arrived_is_not_lost():
     numbers = measure([send(1, 0.1, "a"), given_up, receive(2, 0.3, "a")])
     assert numbers.messages["AppendEntries"].lost == 0
     assert numbers.lost_why == {}
+
+
+def test_what_was_sent_after_the_last_answer_is_no_loss():
+    sent = [send(1, at / 10, f"m{at}") for at in range(1, 6)]
+    numbers = measure([*sent, receive(2, 0.11, "m1"), answer(0.31, 2.0), receive(3, 0.61, "late")])
+    assert numbers.messages["AppendEntries"] == MessageCount(3, 1)
+    assert numbers.lost_why == {UNREPORTED: 2}
 
 
 def test_commit_latency_is_from_the_leaders_append_to_its_commit():
