@@ -162,11 +162,11 @@ def _caption(stage: Stage, places: Ring, node: NodeFold, state: str, x: float, y
 def caption(stage: Stage, node: NodeFold, state: str) -> str:
     """The line under a node."""
     if state == "stopped":
-        return f"term {node.term} · commit {node.commit_index}"
+        return f"term {node.term} · commit {node.commit_index:,}"
     if state != "running":
         return stage.last_heard(node.id)
     if node.role == "leader":
-        return f"leader · commit {node.commit_index}"
+        return f"leader · commit {node.commit_index:,}"
     if node.role == "candidate":
         members = len(node.members) or 1
         return f"candidate · {len(node.votes_granted)} of {members} votes"

@@ -8,6 +8,9 @@ from glassraft.window.scene.stage import NAMES, Stage
 from glassraft.window.shapes import Shape, Text
 
 TOP = 41.0
+TIGHT = 15.0
+SPARED = ("election timer", "events")
+"""Left out where rows would come closer than TIGHT."""
 
 Facts = tuple[tuple[str, str], ...]
 
@@ -19,7 +22,7 @@ def shapes(stage: Stage) -> Iterator[Shape]:
     if id is None:
         id = leader.id if leader else stage.model.ids[0]
     node, theme = stage.model.node(id), stage.theme
-    y = TOP + 18
+    y = TOP + 16
     yield from glyphs.chip("node", 16, y, id, node.term, theme)
     state = stage.model.state(id)
     words = node.role if state == "running" else f"{NAMES[state]}, {stage.last_heard(id)}"
@@ -27,9 +30,12 @@ def shapes(stage: Stage) -> Iterator[Shape]:
     if stage.view.selected is None:
         yield Text("node hint", stage.width - 17, y, "keys 1 to 7 choose a node", theme.muted, "label", "e")
     rows, wide = facts(stage, node), peers(node)
-    pitch = max(15.0, min(21.0, (stage.height - y - 20) / (-(-len(rows) // 2) + len(wide))))
-    yield from _columns(stage, rows, y + 24, pitch)
-    top = y + 24 + -(-len(rows) // 2) * pitch
+    room = stage.height - y - 22
+    if room / (-(-len(rows) // 2) + len(wide)) < TIGHT:
+        rows = tuple(row for row in rows if row[0] not in SPARED)
+    pitch = min(21.0, room / (-(-len(rows) // 2) + len(wide)))
+    yield from _columns(stage, rows, y + 23, pitch)
+    top = y + 23 + -(-len(rows) // 2) * pitch
     for at, (name, value) in enumerate(wide):
         yield Text(f"peer {at} name", 16, top + at * pitch, name, stage.theme.muted, "label")
         shown = stage.fit(value, "mono", stage.width - 128)
