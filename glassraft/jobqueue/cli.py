@@ -187,7 +187,7 @@ def _value(text: str) -> Any:
         return parse(text)
     except BadArgument as error:
         if text.lstrip()[:1] in ("[", "{", '"'):
-            raise BadArgument(f"the argument looks like JSON but is not: {error}") from None
+            raise BadArgument(f"an argument that begins like JSON is {error}") from None
         return text
 
 

@@ -79,7 +79,7 @@ def job(shown: Mapping[str, Any]) -> str:
     for key in (*sorted(set(shown) - {"id", "state", "history", "error", "result"}), "result", "error"):
         if key in _MOMENTS and key in shown:
             lines.append(f"  {key.removesuffix('_ms'):<14} {moment(shown[key])}")
-        elif key in shown:
+        elif key in shown and (shown[key] or key not in _DULL):
             lines.append(f"  {key:<14} {value(shown[key])}")
     lines.append("history")
     rows = [
@@ -98,6 +98,9 @@ def job(shown: Mapping[str, Any]) -> str:
     tracebacks = [row["traceback"] for row in history if "traceback" in row]
     return "\n".join(lines + ([tracebacks[-1].rstrip()] if tracebacks else []))
 
+
+_DULL: Final = ("failures", "kwargs", "never_started", "priority", "releases")
+"""Not worth a line where they are zero or empty."""
 
 _MOMENTS: Final = ("submitted_ms", "at_ms", "taken_ms", "finished_ms", "lease_until_ms")
 

@@ -30,7 +30,8 @@ LOG: Final = logging.getLogger("glassraft.worker")
 LEASE_S: Final = 30.0
 GRACE_S: Final = 25.0
 """How long a stopping worker lets jobs finish: under the 30 s that Kubernetes gives a process."""
-TAKE_WAIT_S: Final = 10.0
+TAKE_WAIT_S: Final = 2.0
+"""How long a Take waits for a job: a worker that stops has to wait for its last one."""
 FIRST_EXTEND_S: Final = 1.0
 """A job that still runs after this tells that it was started."""
 RETRY_FIRST_S: Final = 0.2
@@ -138,7 +139,7 @@ class Worker:
     def run(self, grace_s: float = GRACE_S) -> None:
         """Work until told to stop, then let jobs finish for `grace_s` seconds and give back the rest."""
         serving = [self._thread(f"slot-{n}", self._serve) for n in range(1, self.slots + 1)]
-        self._thread("take", self._take)
+        taking = self._thread("take", self._take)
         self._thread("extend", self._extend)
         while not self._stopping.wait(0.5):  # on Windows, a wait without an end would not see signals
             pass
@@ -148,6 +149,7 @@ class Worker:
             for attempt in self._attempts:
                 attempt.end(_WORKER_STOPS)
         self._until(lambda: not self._busy(), GIVE_BACK_S)
+        taking.join(TAKE_WAIT_S + 1.0)  # its last Take may get jobs, even those just given back
         self._ended.set()
         with self._changed:
             self._changed.notify_all()
@@ -251,8 +253,12 @@ class Worker:
         began = time.monotonic()
         try:
             slot.start()
-            LOG.info("%s %s begins (attempt %d)", job["id"], job["task"], job["attempt"])
-            done = slot.run(job["task"], job["args"], job["kwargs"], job["timeout_ms"])
+            # Whoever ends the attempt from now on finds a process to end; who did before, found none.
+            if attempt.ended_because:
+                done = Done(False)
+            else:
+                LOG.info("%s %s begins (attempt %d)", job["id"], job["task"], job["attempt"])
+                done = slot.run(job["task"], job["args"], job["kwargs"], job["timeout_ms"])
         except CannotStart as error:
             return self._put_off(job, str(error))
         except (ProcessDied, TimedOut) as error:
@@ -358,10 +364,9 @@ def stop_on_signals(worker: Worker) -> None:
     """The first SIGTERM or Ctrl-C lets jobs finish, the second gives them back at once."""
 
     def on_signal(number: int, frame: object) -> None:
-        if worker.is_stopping:
-            worker.stop_now()
-        else:
-            worker.stop()
+        # On a thread of its own: the signal may have come while the main thread held the very lock.
+        stop = worker.stop_now if worker.is_stopping else worker.stop
+        threading.Thread(target=stop, daemon=True).start()
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
