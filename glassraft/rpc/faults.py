@@ -25,12 +25,7 @@ class FaultKind:
 
 
 _ROWS = (
-    FaultKind(
-        1,
-        "bad_argument",
-        "A parameter is missing, of the wrong type, out of range or unknown.",
-        "items: the positions that are wrong, where there are many",
-    ),
+    FaultKind(1, "bad_argument", "A parameter is missing, of the wrong type, out of range or unknown."),
     FaultKind(2, "unknown_method", "No method of this name is served; system.listMethods lists them."),
     FaultKind(
         3,
@@ -38,23 +33,41 @@ _ROWS = (
         "This node does not lead. Nothing was done; ask the leader.",
         "leader_id (0: not known), and where it is known host, port",
     ),
-    FaultKind(4, "too_large", "A body, payload or batch is over its limit. Nothing was done.", "limit, size"),
-    FaultKind(5, "not_found", "There is no such job."),
+    FaultKind(4, "too_large", "A body is over its limit (HTTP status 413). Nothing was done."),
+    FaultKind(5, "not_found", "There is no such job.", "state: empty"),
     FaultKind(6, "unauthorised", "The caller may not do this."),
-    FaultKind(
-        7, "no_quorum", "The leader cannot reach a majority, so nothing can be promised.", "answering, needed"
-    ),
+    FaultKind(7, "no_quorum", "No answer from a majority of the nodes, so nothing was read.", "needed"),
     FaultKind(8, "shutting_down", "The node is stopping. A command under way may still be committed."),
     FaultKind(9, "stale_token", "The token is not the job's current one; nothing was changed.", "state"),
     FaultKind(10, "wrong_state", "The job's state does not allow this; nothing was changed.", "state"),
-    FaultKind(11, "session_expired", "The session is unknown or expired, and the number is above 1."),
+    FaultKind(
+        11,
+        "session_expired",
+        "The session is unknown or expired, and the number is above 1; this try was not run.",
+        "session, number",
+    ),
     FaultKind(12, "wrong_cluster", "The message is for another cluster."),
-    FaultKind(13, "full", "A bound of the cluster is reached; nothing was done."),
-    FaultKind(14, "timeout", "No answer within the node's own limit. The command's fate is unknown."),
+    FaultKind(
+        13,
+        "full",
+        "A bound of the cluster is reached; nothing was done.",
+        "which one: sessions; queue, queues; queue, unfinished; or empty where commands wait for a majority",
+    ),
+    FaultKind(14, "timeout", "No answer within the node's own limit. The call's fate is unknown."),
     FaultKind(15, "internal", "The node failed in a way that nobody foresaw: a bug. Its error log has more."),
     FaultKind(16, "busy", "Too much is waiting or connected already. Nothing was done; try again later."),
-    FaultKind(17, "outcome_unknown", "Leadership was lost meanwhile. The command's fate is unknown."),
-    FaultKind(18, "stale_number", "The session's number is below the lowest still waited for; never run."),
+    FaultKind(
+        17,
+        "outcome_unknown",
+        "The lead was lost, or no majority answered, while the command was under way. Its fate is unknown.",
+        "needed; or as not_leader",
+    ),
+    FaultKind(
+        18,
+        "stale_number",
+        "The session's number is below the lowest still waited for; it is never run.",
+        "number, low",
+    ),
     FaultKind(19, "malformed", "The bytes are not an XML-RPC call, or not HTTP as it is spoken here."),
 )
 

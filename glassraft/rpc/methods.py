@@ -129,7 +129,7 @@ class BoundMethod:
 
     def _coerced(self, params: Sequence[Any]) -> list[Any]:
         if not self.method.required <= len(params) <= len(self.kinds):
-            raise Fault.named("bad_argument", f"{self._spoken()} was called with {len(params)} parameters")
+            raise Fault.named("bad_argument", f"{self.spoken()} was called with {len(params)} parameters")
         return [self._coerce(position, value) for position, value in enumerate(params)]
 
     def _coerce(self, position: int, value: Any) -> Any:
@@ -144,7 +144,8 @@ class BoundMethod:
             )
         return taken
 
-    def _spoken(self) -> str:
+    def spoken(self) -> str:
+        """How the method is called, as people write it: parameters' types and names, [optional] ones too."""
         said = [
             f"{kind} {name}" for kind, name in zip(self.method.signature[1:], self.parameters, strict=True)
         ]

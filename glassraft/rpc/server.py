@@ -10,8 +10,10 @@ import contextlib
 import errno
 import select
 import socket
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +67,8 @@ class RpcServer:
     """Serves `methods` on one address until stopped.
 
     `on_error(method, exception)` hears of exceptions that are neither a Fault nor a
-    BadArgument: a bug, with its traceback. It is called on the connection's thread.
+    BadArgument: a bug. It is called on the connection's thread; without one, the traceback goes
+    to standard error.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class RpcServer:
         """Bind and listen. ConfigError where the address cannot be had. Port 0 takes a free one."""
         self.name = name
         self.limits = limits or ServerLimits()
-        self.on_error = on_error or (lambda method, error: None)
+        self.on_error = on_error or _print_traceback
         self.table = MethodTable(methods)
         self.stopping = False
         self._listener = sockets.listen(host, port)
@@ -329,6 +332,11 @@ class _Connection:
         """Until when so many bytes may take."""
         limits = self._server.limits
         return time.monotonic() + limits.header_timeout_s + length / limits.slowest_bytes_per_s
+
+
+def _print_traceback(method: str, error: Exception) -> None:
+    print(f"{method} failed:", file=sys.stderr)
+    traceback.print_exception(error)
 
 
 def _encoded(value: Any) -> bytes:

@@ -130,6 +130,24 @@ def test_errors_become_faults_and_bugs_are_reported(served: Any, connect: Connec
     assert connection.call("Echo", "still here", timeout_s=PATIENCE_S) == "still here"
 
 
+def test_a_bug_that_nobody_hears_of_goes_to_standard_error(
+    connect: Connect, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(call: Call) -> str:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    server = RpcServer("127.0.0.1", 0, {"Broken": Method(broken, ("string",), 0, "")}, name="test")
+    server.start()
+    try:
+        with pytest.raises(Fault, match="Broken failed: ZeroDivisionError"):
+            connect(server.port).call("Broken", timeout_s=PATIENCE_S)
+    finally:
+        server.stop()
+    said = capfd.readouterr().err
+    assert "Broken failed:" in said
+    assert "in broken" in said
+
+
 def test_an_answer_that_cannot_travel_is_the_servers_fault(served: Any, connect: Connect) -> None:
     with pytest.raises(Fault, match="NoneType"):
         connect(served.port).call("Nothing", timeout_s=PATIENCE_S)
