@@ -9,9 +9,10 @@ import time
 import tkinter
 import tkinter.font
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
+from glassraft.events import Event
 from glassraft.window import DisplayMissing, layout
 from glassraft.window.actions import KEYS, NODE_ACTIONS, Doer, NodeAction
 from glassraft.window.controls import Controls
@@ -59,6 +60,7 @@ class Window:
         self._drawn_at: dict[str, float] = {}
         self._help: tkinter.Canvas | None = None
         self._menu: tkinter.Menu | None = None
+        self._past: Iterator[Event] | None = None
         self._failures: set[str] = set()
         self._interrupted: BaseException | None = None
         self._arrange(title)
@@ -79,7 +81,7 @@ class Window:
         """Start the source and the frames; they go on in Tk's loop."""
         self._source.start()
         if isinstance(self._source, RecordedSource):
-            self.model.load(self._source.events())
+            self._past = self._source.events()
         self.root.after(0, self._frame)
 
     @property
@@ -105,16 +107,27 @@ class Window:
         finally:
             if self._is_open:
                 took = time.perf_counter() - began
-                wished = FRAME_S if self._live else STILL_FRAME_S
+                wished = FRAME_S if self._live or self._past is not None else STILL_FRAME_S
                 self.root.after(max(1, round(1000 * max(wished - took, took * REST_SHARE))), self._frame)
 
     def _advance(self) -> None:
         self.model.put(self._source.take())
         if self._live:
             self.model.advance(time.time())
+        elif self._past is not None:
+            self._read_on(self._past)
         for words in self._doer.said():
             self.view.say(words, time.monotonic())
             self._redraw("header")
+
+    def _read_on(self, past: Iterator[Event]) -> None:
+        """Read the recorded run piece by piece, so that the window answers meanwhile."""
+        words = f"reading: {sum(node.last_seq for node in self.model.fold.nodes.values()):,} events"
+        self.view.say(words, time.monotonic())
+        if self.model.load(past):
+            self._past = None
+            self.view.notice = ""
+        self._redraw()
 
     def _paint(self, now: float) -> None:
         moment = time.monotonic()

@@ -8,12 +8,12 @@ passed over and the rest is folded. No thread, no display. Next: view.py and sce
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from glassraft.events import Event, Flight, Fold, NodeFold
 from glassraft.window.history import Lane
 from glassraft.window.measures import Measures
-from glassraft.window.narrate import Narrator, Sentence
+from glassraft.window.narrate import CALM_S, Narrator, Sentence
 from glassraft.window.source import Batch, Item, Overview, Standing
 from glassraft.window.traffic import Traffic
 
@@ -27,6 +27,9 @@ HURRY_ABOVE = 4000
 
 FOLLOWED_S = 1.0
 """Messages longer ago than this are history, and not shown on their way."""
+
+SILENT_AT_THE_END_S = 2.0
+"""A node that wrote so long nothing while others did was gone; a running one writes at every heartbeat."""
 
 CLOCKS_DIFFER_S = 1.0
 _LOOK_EVERY = 64
@@ -143,12 +146,21 @@ class Model:
         self.traffic.advance(self.now)
         self._tell(self._narrator.due(self.now))
 
-    def load(self, events: Iterable[Event]) -> None:
-        """Fold a finished run to its end, which becomes `now`."""
-        for event in events:
-            self._apply(event, event["ts"], following=False)
+    def load(self, events: Iterator[Event], budget_s: float = 0.04) -> bool:
+        """Fold a finished run's next events within the budget. True at its end, which is then `now`."""
+        deadline = time.perf_counter() + budget_s
+        for count, event in enumerate(events, start=1):
+            if event["ts"] > self.now + CALM_S:
+                self._tell(self._narrator.due(self.now))
             self.now = max(self.now, event["ts"])
+            self._apply(event, event["ts"], following=False)
+            if count % _LOOK_EVERY == 0 and time.perf_counter() > deadline:
+                return False
         self._tell(self._narrator.due(float("inf")))
+        for id in self.fold.nodes:  # killed for good, or paused to the end: it never said that it stops
+            if self.runs(id) and (self.last_heard_s(id) or 0.0) > SILENT_AT_THE_END_S:
+                self._stands(Standing(id, "refusing", self.now))
+        return True
 
     def _put_events(self, batch: Batch) -> None:
         if not batch.events:
@@ -177,7 +189,7 @@ class Model:
         if self.zero is None:
             self.zero = at
         if "pid" in event:
-            self._lives(id, event["pid"])
+            self._lives(id, event, at)
         if following or name not in ("send", "receive", "lost"):
             self._follow(event, name, at, following=following)
         node = self.fold.nodes.get(id)
@@ -211,13 +223,16 @@ class Model:
         """What a node wrote before it was paused comes in only when it goes on."""
         return lane.open is not None and lane.open.paused and at <= self.standings[id].since
 
-    def _lives(self, id: int, pid: int) -> None:
+    def _lives(self, id: int, event: Event, at: float) -> None:
         """A node that is another process than before, and did not stop, was killed in between."""
-        node, lane = self.fold.nodes.get(id), self.lanes.get(id)
-        if node is None or lane is None or lane.open is None or not node.alive or node.pid in (0, pid):
+        node, lane, pid = self.fold.nodes.get(id), self.lanes.get(id), event["pid"]
+        if node is None or lane is None or node.pid in (0, pid):
             return
-        lane.ends(node.last_ts + self.clock_offset(id), "killed")
-        self._tell([self._narrator.say(node.last_ts, id, node.term, "was killed; its log stays on disk")])
+        if node.alive and lane.open is not None:
+            lane.ends(node.last_ts + self.clock_offset(id), "killed")
+            self._tell([self._narrator.say(node.last_ts, id, node.term, "was killed; its log stays on disk")])
+        if event["event"] == "state":  # its start was no longer to be had
+            self._tell([self._narrator.say(at, id, event["term"], f"comes up again as process {pid}")])
 
     def _stands(self, standing: Standing) -> None:
         id, was = standing.node, self.standings.get(standing.node)

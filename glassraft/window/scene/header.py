@@ -77,7 +77,8 @@ def _button(stage: Stage, left: float) -> tuple[Shape, Shape]:
 
 def _notice(stage: Stage, left: float, right: float) -> Iterator[Shape]:
     """What the last action came to, for a few seconds; else what is looked at, where it is a file."""
-    words = stage.view.notice if stage.moment < stage.view.notice_until else stage.offer.label
+    recent = stage.view.notice and stage.moment < stage.view.notice_until
+    words = stage.view.notice if recent else stage.offer.label
     room = right - left - 10
     if words and room > 60:
         yield Text("notice", right, MIDDLE, stage.fit(words, "label", room), stage.theme.muted, "label", "e")

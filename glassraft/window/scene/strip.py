@@ -102,6 +102,8 @@ def _mark(stage: Stage, times: Times, lane: Lane, mark: Mark, id: int, y: float)
         size = min(8.0, times.strip.pitch * 0.36)
         yield Polygon(key, x, y, glyphs.scaled(glyphs.DIAMOND, size), theme.term(mark.term), layer=Layer.TOP)
         return
+    if x + 14 > times.strip.right:
+        return
     size = min(5.5, times.strip.pitch * 0.32)
     yield Polygon(key, x + 8, y, glyphs.scaled(glyphs.CROSS, size), fill=theme.muted, layer=Layer.TOP)
     back = next((each.start for each in lane.spans if each.start > mark.ts), times.end)
