@@ -128,6 +128,12 @@ class Book:
             (self.index, self.term, self.digest, self.now_ms, self.lease_gap_ms),
         )
 
+    def add_lease_gap(self, gap_ms: int) -> None:
+        """Lease time falls behind cluster time by so much more; readers are to know it at once."""
+        self.lease_gap_ms += gap_ms
+        self.connection.execute("UPDATE applied SET lease_gap_ms = ? WHERE one = 1", (self.lease_gap_ms,))
+        self.expect_less()
+
     # Writing
 
     def write(self, name: str, rows: Sequence[tuple[Any, ...]]) -> None:

@@ -146,9 +146,8 @@ class Machine:
         book = self._book
         if stamp_ms > book.now_ms:
             if book.now_ms:
-                book.lease_gap_ms += stamp_ms - book.now_ms
+                book.add_lease_gap(stamp_ms - book.now_ms)
             book.now_ms = stamp_ms
-            book.expect_less()
 
     def _run(self, command: dict[str, Any]) -> dict[str, Any] | Refusal:
         book = self._book

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from glassraft.errors import BadArgument
-from glassraft.jobqueue import book, due, ids, reader, running, schema, sessions
+from glassraft.jobqueue import book, commands, due, ids, reader, running, schema, sessions
 from tests.jobqueue.queue_driver import QueueDriver, new_queue
 
 
@@ -50,6 +50,20 @@ def test_a_running_job_shows_its_lease_in_cluster_time(queue: QueueDriver) -> No
     queue.complete(job, token)
     assert "lease_until_ms" not in queue.get(job)
     assert "token" not in queue.get(job)
+
+
+def test_a_lease_is_shown_right_before_the_transaction_ends(queue: QueueDriver) -> None:
+    job = queue.submit()
+    queue.connection.execute("BEGIN")
+    queue.now_ms += 5_000
+    index = queue.machine.applied_index
+    queue.machine.apply(index + 1, 2, "noop", commands.opening(queue.now_ms))
+    take = commands.envelope("Take", commands.check_take("w", ["default"], 1, 30_000), queue.now_ms)
+    queue.machine.apply(index + 2, 2, "command", take)
+    [details] = queue.reader.details([ids.from_text(job)])
+    assert details["lease_until_ms"] == queue.now_ms + 30_000
+    queue.machine.flush()
+    queue.connection.execute("COMMIT")
 
 
 def test_the_outcome_of_a_job(queue: QueueDriver) -> None:
