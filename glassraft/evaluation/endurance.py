@@ -23,14 +23,14 @@ from glassraft.evaluation.local_cluster import LocalCluster
 from glassraft.evaluation.progress import Progress
 from glassraft.jobqueue.client import JobQueue, OutcomeUnknown
 from glassraft.jobqueue.worker import Worker
-from glassraft.supervisor import find_leader
+from glassraft.supervisor import wait_for_leader
 
 NODES = 5
 ROUNDS = 100
 JOBS_A_ROUND = 20
 CLIENTS = 4
 SLOTS = 2
-LEADER_SHARE = 0.7
+LEADER_SHARE = 0.75
 """How often the node that is killed is the leader."""
 
 MOST_DELAY_S = 0.05
@@ -61,13 +61,13 @@ class Endurance:
         """Submit while a node is killed, then start it again. Who was killed, in a few words."""
         first = self._last_mark + 1
         self._last_mark += JOBS_A_ROUND
-        leader = find_leader(self._cluster.config)
+        leader = wait_for_leader(self._cluster.config, SUBMIT_TIMEOUT_S).id
         clients = Clients(CLIENTS, range(first, self._last_mark + 1), self._submit)
         time.sleep(self._chance.uniform(0, MOST_DELAY_S))
-        killed = self._kill(leader.id if leader else 0)
+        killed = self._kill(leader)
         clients.join()
         self._cluster.restart(killed)
-        return f"n{killed} killed" + (", the leader" if leader and killed == leader.id else "")
+        return f"n{killed} killed" + (", the leader" if killed == leader else "")
 
     def wait_until_finished(self, timeout_s: float) -> None:
         """Wait until every acknowledged job is finished, or the time is over; the audit tells."""
@@ -93,12 +93,11 @@ class Endurance:
                 self.times_ms.append((time.monotonic() - began) * 1000)
 
     def _kill(self, leader: int) -> int:
-        others = [node for node in self._cluster.config.members() if node != leader]
-        if leader and self._chance.random() < LEADER_SHARE:
-            victim = leader
+        victim = leader
+        if self._chance.random() < LEADER_SHARE:
             self.leaders_killed += 1
         else:
-            victim = self._chance.choice(others)
+            victim = self._chance.choice([node for node in self._cluster.config.members() if node != leader])
             self.others_killed += 1
         self._cluster.supervisor.kill(victim)
         return victim
