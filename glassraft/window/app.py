@@ -195,7 +195,7 @@ class Window:
     def _colour(self) -> None:
         self.root.configure(background=self.theme.window)
         for name, painter in self._painters.items():
-            painter.ground = self.theme.window if name == "header" else self.theme.panel
+            painter.lies_on(self.theme.window if name == "header" else self.theme.panel)
             painter.canvas.configure(background=self.theme.window)
         self._redraw()
 

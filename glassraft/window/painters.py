@@ -87,7 +87,8 @@ class Painter:
         self, canvas: tkinter.Canvas, fonts: Fonts, images: Sprites, scale: float, ground: str
     ) -> None:
         self.canvas = canvas
-        self.ground = ground
+        self._ground = ground
+        self._all_anew = False
         self._fonts, self._images, self._scale = fonts, images, scale
         self._painted: dict[str, Painted] = {}
         self._spare: dict[tuple[str, int], list[int]] = {}
@@ -97,14 +98,19 @@ class Painter:
         }
         self.touched = 0
 
+    def lies_on(self, ground: str) -> None:
+        """From the next picture on, the panel has another colour: every soft edge changes with it."""
+        self._ground, self._all_anew = ground, True
+
     def paint(self, picture: Picture) -> None:
         """Make the canvas show the picture."""
         self.touched = 0
+        anew, self._all_anew = self._all_anew, False
         seen = set()
         for shape in picture.shapes:
             seen.add(shape.key)
             painted = self._painted.get(shape.key)
-            if painted is None or painted.shape != shape:
+            if painted is None or anew or painted.shape != shape:
                 self._paint(shape, painted)
                 self.touched += 1
         if len(seen) < len(self._painted):
@@ -146,7 +152,7 @@ class Painter:
     # One way a kind of shape: (kind of item, its coordinates, its options)
 
     def _circle(self, shape: Circle) -> "Way":
-        s, ground = self._scale, shape.ground or self.ground
+        s, ground = self._scale, shape.ground or self._ground
         plain = replace(shape, key="", x=0, y=0, layer=0)
 
         def make() -> tuple[bytes, int, int]:
@@ -161,14 +167,14 @@ class Painter:
         s = self._scale
 
         def make() -> tuple[bytes, int, int]:
-            return sprites.arc(shape.r * s, shape.width * s, shape.share, shape.colour, self.ground), 0, 0
+            return sprites.arc(shape.r * s, shape.width * s, shape.share, shape.colour, self._ground), 0, 0
 
-        key = ("arc", shape.r, shape.width, round(shape.share, 4), shape.colour, self.ground)
+        key = ("arc", shape.r, shape.width, round(shape.share, 4), shape.colour, self._ground)
         options = {"image": self._images.get(key, make)[0], "anchor": "center"}
         return "image", [round(shape.x * s), round(shape.y * s)], options
 
     def _polygon(self, shape: Polygon) -> "Way":
-        s, ground = self._scale, shape.ground or self.ground
+        s, ground = self._scale, shape.ground or self._ground
 
         def make() -> tuple[bytes, int, int]:
             corners = [(x * s, y * s) for x, y in shape.corners]
@@ -207,7 +213,7 @@ class Painter:
         )
 
     def _rounded(self, shape: Rect, x: int, y: int, width: int, height: int) -> "Way":
-        s, ground = self._scale, shape.ground or self.ground
+        s, ground = self._scale, shape.ground or self._ground
 
         def make() -> tuple[bytes, int, int]:
             line = shape.width * s
@@ -231,9 +237,9 @@ class Painter:
 
     def _slanted(self, shape: Line, x0: float, y0: float, x1: float, y1: float) -> "Way":
         def make() -> tuple[bytes, int, int]:
-            return sprites.line(x0, y0, x1, y1, shape.width * self._scale, shape.colour, self.ground)
+            return sprites.line(x0, y0, x1, y1, shape.width * self._scale, shape.colour, self._ground)
 
-        key = ("line", x0, y0, x1, y1, shape.width, shape.colour, self.ground)
+        key = ("line", x0, y0, x1, y1, shape.width, shape.colour, self._ground)
         image, left, top = self._images.get(key, make)
         return "image", [left, top], {"image": image, "anchor": "nw"}
 

@@ -17,8 +17,11 @@ BURST_S = 0.7
 PATIENCE_S = 3.0
 """How long a message that is neither received nor known to be lost waits before its receiver."""
 
-CLEAR_S = 0.3
-"""A heartbeat so soon behind another message on its link would cover it, and is not shown."""
+GAP_S = 0.14
+"""Two messages on one lane set out so far apart at least, or one would cover the other."""
+
+LATEST_S = GLIDE_S + 0.5
+"""What would set out later than so long after it was recorded is not shown."""
 
 _SLOT_S = {"beat": 1.4, "append": 0.8, "lost": 2.0}
 _COUNTED_S = 5.0
@@ -54,24 +57,21 @@ class Traffic:
         self.glides: dict[str, Glide] = {}
         self._slots: dict[tuple[str, int, int], int] = {}
         self._arrivals: dict[tuple[str, int, int, int], tuple[float, int]] = {}
-        self._busy: dict[tuple[int, int], float] = {}
+        self._lanes: dict[tuple[int, int], float] = {}
         self._seconds: deque[list[int]] = deque(maxlen=int(_COUNTED_S))
 
     def sent(self, flight: Flight, now: float) -> None:
         """A message was sent; perhaps it is one of those that are shown."""
         glide = self._reply(flight, now) if flight.kind.endswith("Reply") else self._request(flight, now)
-        shown = glide is not None and len(self.glides) < _MAX_GLIDES
+        shown = glide is not None and self._sets_out(glide, now)
         self._count(now, shown)
-        if glide is not None and shown:
-            self._make_way(glide, now)
-            self.glides[flight.id] = glide
-            if not flight.kind.endswith("Reply"):
-                self._arrivals[_round(flight)] = glide.start + GLIDE_S, glide.entries
+        if glide is not None and shown and not flight.kind.endswith("Reply"):
+            self._arrivals[_round(flight)] = glide.start + GLIDE_S, glide.entries
 
     def lost(self, flight: Flight, now: float) -> None:
         """A message was lost: that is shown even where its sending was not, now and then."""
         if flight.id not in self.glides and self._is_turn("lost", flight, now):
-            self.glides[flight.id] = Glide(flight, now)
+            self._sets_out(Glide(flight, now, flight.fields.get("count", 0)), now)
 
     def advance(self, now: float) -> None:
         """Let time pass: what was lost bursts where it was, what is over is forgotten."""
@@ -89,6 +89,17 @@ class Traffic:
         shown, total = sum(row[1] for row in counted), sum(row[2] for row in counted)
         return max(1, round(total / shown)) if shown else max(1, total)
 
+    def _sets_out(self, glide: Glide, now: float) -> bool:
+        """Put it on its lane behind the one before; False where that would be too late to be true."""
+        lane = glide.flight.src, glide.flight.dst
+        glide.start = max(glide.start, self._lanes.get(lane, 0.0) + GAP_S)
+        if len(self.glides) >= _MAX_GLIDES or glide.start > now + LATEST_S:
+            return False
+        self._make_way(glide, now)
+        self._lanes[lane] = glide.start
+        self.glides[glide.flight.id] = glide
+        return True
+
     def _make_way(self, glide: Glide, now: float) -> None:
         """Of messages of one kind that wait before a silent receiver, the latest is enough."""
         new = glide.flight
@@ -100,13 +111,9 @@ class Traffic:
     def _request(self, flight: Flight, now: float) -> Glide | None:
         """None where it is not the turn of its kind on its link."""
         entries = flight.fields.get("count", 0)
-        if flight.kind == "AppendEntries":
-            link = flight.src, flight.dst
-            if not entries and now - self._busy.get(link, 0.0) < CLEAR_S:
-                return None
-            if not self._is_turn("append" if entries else "beat", flight, now):
-                return None
-            self._busy[link] = now
+        waits_its_turn = flight.kind == "AppendEntries"
+        if waits_its_turn and not self._is_turn("append" if entries else "beat", flight, now):
+            return None
         return Glide(flight, now, entries)
 
     def _reply(self, flight: Flight, now: float) -> Glide | None:

@@ -23,7 +23,9 @@ from tests.live import Cluster, Ports, write_config
 
 SCREEN = "1360x900x24"
 SUBMIT_EVERY_S = 0.7
-KILL_AT_S, RESTART_AT_S, KILL_AGAIN_AT_S, TAKE_AT_S = 6.0, 11.0, 17.0, 21.3
+KILL_AT_S, RESTART_AT_S, KILL_AGAIN_AT_S = 6.0, 11.0, 18.0
+TAKE_AFTER_S = 0.45
+"""So soon after the second election its votes are still on their way."""
 
 
 class Buttons:
@@ -64,8 +66,10 @@ def direct(cluster: Cluster, file: Path, ended: threading.Event) -> None:
     at(RESTART_AT_S)
     cluster.supervisor.start(first)
     at(KILL_AGAIN_AT_S)
-    cluster.supervisor.kill(cluster.leader().id)
-    at(TAKE_AT_S)
+    second = cluster.leader()
+    cluster.supervisor.kill(second.id)
+    cluster.leader(after_term=second.term)
+    ended.wait(TAKE_AFTER_S)
     subprocess.run(["import", "-window", "root", "-crop", "1360x860+0+0", "+repage", str(file)], check=True)
     _thread.interrupt_main()
 
@@ -102,6 +106,7 @@ def main() -> int:
                 cluster.close()
     finally:
         server.terminate()
+        server.wait()
         ports.close()
     return 0
 

@@ -173,6 +173,17 @@ def test_a_reply_sets_out_when_its_request_has_arrived() -> None:
     assert reply.start == pytest.approx(request.start + 0.65)
 
 
+def test_messages_on_one_lane_keep_their_distance() -> None:
+    script = Script()
+    script.start(*MEMBERS)
+    script.elect(1, 2, 3)
+    script.replicate(1, 2, 1)
+    model = model_of(script)
+    starts = sorted(glide.start for glide in model.traffic.glides.values() if glide.flight.dst == 2)
+    assert len(starts) == 2
+    assert starts[1] - starts[0] > 0.13
+
+
 @pytest.mark.parametrize("size", [layout.MINIMUM, layout.WISHED, (2560, 1440)])
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
 def test_nothing_is_cut_off_or_overlaps(size: tuple[int, int], count: int) -> None:

@@ -17,7 +17,7 @@ from glassraft.window import DisplayMissing, layout
 from glassraft.window.controls import LookingOn
 from glassraft.window.poller import LiveSource
 from glassraft.window.source import RecordedSource
-from glassraft.window.theme import DARK, LIGHT
+from glassraft.window.theme import DARK, LIGHT, mix
 
 from .conftest import Hands, OpenWindow, Person
 from .streams import MEMBERS, CalmCluster, story
@@ -132,6 +132,20 @@ def test_it_is_really_on_the_screen(calm: tuple[Person, CalmCluster]) -> None:
         (LIGHT.timer, 100),
     ):
         assert colours.get(bytes.fromhex(colour[1:]), 0) >= least, colour
+
+
+@needs_import
+def test_the_dark_theme_has_no_edges_of_the_light_one(calm: tuple[Person, CalmCluster]) -> None:
+    person, _ = calm
+    person.points(300, 300)
+    person.presses("d")
+    person.waits(lambda: person.window.theme is DARK)
+    person.waits_for_frames(20)
+    colours = person.looks()
+    assert colours.get(bytes.fromhex(DARK.panel[1:]), 0) > 200_000
+    assert colours.get(bytes.fromhex(LIGHT.window[1:]), 0) == 0
+    edge = mix(LIGHT.term(1), LIGHT.panel, 0.2)
+    assert colours.get(bytes.fromhex(edge[1:]), 0) < 20
 
 
 @pytest.mark.parametrize("count", [1, 5, 7])

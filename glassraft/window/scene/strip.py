@@ -106,8 +106,8 @@ def _mark(stage: Stage, times: Times, lane: Lane, mark: Mark, id: int, y: float)
         return
     size = min(5.5, times.strip.pitch * 0.32)
     yield Polygon(key, x + 8, y, glyphs.scaled(glyphs.CROSS, size), fill=theme.muted, layer=Layer.TOP)
-    back = next((each.start for each in lane.spans if each.start > mark.ts), times.end)
-    if times.x(back) - x - 18 >= stage.measure(mark.kind, "label"):
+    back = next((each.start for each in lane.spans if each.start > mark.ts), times.now)
+    if times.x(back) - x - 22 >= stage.measure(mark.kind, "label"):
         yield Text(f"{key} word", x + 16, y, mark.kind, theme.muted, "label")
 
 
