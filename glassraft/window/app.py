@@ -18,7 +18,7 @@ from glassraft.window.actions import KEYS, NODE_ACTIONS, Doer, NodeAction
 from glassraft.window.controls import Controls
 from glassraft.window.layout import Box
 from glassraft.window.model import Model
-from glassraft.window.painters import Fonts, Painter, Sprites
+from glassraft.window.painters import Fonts, Painter, Sprites, be_aware_of_scaling, scale_of
 from glassraft.window.scene import PANELS, Stage, help, story
 from glassraft.window.scene.stage import Offer
 from glassraft.window.shapes import Layer, Picture, Rect, Spot
@@ -41,7 +41,7 @@ class Window:
     def __init__(
         self, title: str, members: Sequence[int], controls: Controls, source: Source, label: str = ""
     ) -> None:
-        _be_aware_of_scaling()
+        be_aware_of_scaling()
         try:
             self.root = tkinter.Tk(className="Glassraft")
         except tkinter.TclError as error:
@@ -51,7 +51,7 @@ class Window:
         self._is_open = True
         self._controls, self._source, self._doer = controls, source, Doer(controls)
         self._live, self._label = source.live, label
-        self._scale = _scale(self.root)
+        self._scale = scale_of(self.root)
         self._fonts = Fonts(self.root, self._scale)
         self._images = Sprites(self.root)
         self._painters: dict[str, Painter] = {}
@@ -190,6 +190,7 @@ class Window:
                 width=round(box.width * scale),
                 height=round(box.height * scale),
             )
+        self._images.forget()
         self._redraw()
 
     def _colour(self) -> None:
@@ -386,20 +387,3 @@ class Window:
         if words not in self._failures:
             self._failures.add(words)
             print(f"the window could not draw something; it goes on\n{words}", file=sys.stderr)
-
-
-def _scale(root: tkinter.Tk) -> float:
-    """How many pixels a logical one is: 1 at about 96 dots an inch, in quarters. macOS scales by itself."""
-    if root.tk.call("tk", "windowingsystem") == "aqua":
-        return 1.0
-    return max(1.0, round(root.winfo_fpixels("1i") / 96 * 4) / 4)
-
-
-def _be_aware_of_scaling() -> None:
-    """Windows blurs programs that do not say that they scale themselves."""
-    if sys.platform == "win32":
-        import contextlib
-        import ctypes
-
-        with contextlib.suppress(AttributeError, OSError):
-            ctypes.windll.shcore.SetProcessDpiAwareness(1)

@@ -4,6 +4,9 @@ Nothing is deleted and drawn again: an item moves, is configured, or is hidden a
 next shape of its kind. Smooth figures come from sprites.py as images. Next: app.py.
 """
 
+import contextlib
+import ctypes
+import sys
 import tkinter
 import tkinter.font
 from collections.abc import Callable, Mapping
@@ -14,9 +17,23 @@ from glassraft.window import sprites
 from glassraft.window.shapes import Arc, Circle, Layer, Line, Picture, Polygon, Rect, Shape, Text, fit
 from glassraft.window.theme import FAMILIES, FONTS, Font
 
-MAX_IMAGES = 3000
+MAX_IMAGES = 800
 _LARGE = 40_000
 """Rectangles of more pixels are not worth an image for their corners' sake."""
+
+
+def scale_of(root: tkinter.Tk) -> float:
+    """How many pixels a logical one is: 1 at about 96 dots an inch, in quarters. macOS scales by itself."""
+    if root.tk.call("tk", "windowingsystem") == "aqua":
+        return 1.0
+    return max(1.0, round(root.winfo_fpixels("1i") / 96 * 4) / 4)
+
+
+def be_aware_of_scaling() -> None:
+    """Windows blurs programs that do not say that they scale themselves."""
+    if sys.platform == "win32":
+        with contextlib.suppress(AttributeError, OSError):
+            ctypes.windll.shcore.SetProcessDpiAwareness(1)
 
 
 class Fonts:
@@ -57,6 +74,10 @@ class Sprites:
         self._root = root
         self._images: dict[tuple[object, ...], tuple[tkinter.PhotoImage, int, int]] = {}
 
+    def forget(self) -> None:
+        """Most of them were for another size; those still shown are held by their painters."""
+        self._images.clear()
+
     def get(
         self, key: tuple[object, ...], make: Callable[[], tuple[bytes, int, int]]
     ) -> tuple[tkinter.PhotoImage, int, int]:
@@ -64,7 +85,7 @@ class Sprites:
         found = self._images.get(key)
         if found is None:
             if len(self._images) >= MAX_IMAGES:
-                self._images.clear()  # images still shown are held by their painters
+                self.forget()
             data, x, y = make()
             found = self._images[key] = (tkinter.PhotoImage(master=self._root, data=data, format="png"), x, y)
         return found
