@@ -34,6 +34,9 @@ CALM_S = 1.0
 BUSY_S = 8.0
 REMEMBERED_S = 10.0
 
+PLAUSIBLE_S = (0.01, 3600.0)
+"""A wait outside this is not told: the timer's own start was not heard of in time."""
+
 FIRST_EVENTS = 3
 """A node's very first start is among so many of its events; any later one is a coming back."""
 
@@ -132,7 +135,11 @@ class Narrator:
         if node.role == "candidate":
             return f"found no majority in time, so it tries again in term {term}", "election_timeout_elapsed"
         waited = event["ts"] - node.timer_started
-        heard = f"heard no leader for {waited:.2f} s" if 0 < waited < 3600 else "heard no leader in time"
+        heard = (
+            f"heard no leader for {waited:.2f} s"
+            if PLAUSIBLE_S[0] < waited < PLAUSIBLE_S[1]
+            else "heard no leader in time"
+        )
         return f"{heard}, so it starts an election in term {term}", "election_timeout_elapsed"
 
     def _becomes_leader(self, event: Event, node: NodeFold) -> tuple[str, str]:
