@@ -14,7 +14,7 @@ from random import Random
 from glassraft.raft.assertions import Assertions
 from glassraft.raft.messages import AppendEntries, Message
 from glassraft.raft.rules import Rules
-from glassraft.raft.server import Propose, Read, Settings
+from glassraft.raft.server import Note, Propose, Read, Settings
 from tests.raft.properties import Broken, Properties
 from tests.raft.world import Crash, Node, World
 
@@ -22,6 +22,9 @@ SIZES = (1, 2, 3, 3, 3, 4, 5, 5, 7)
 
 FAULTY_S = 5.0
 """How long faults go on, in simulated seconds: some twenty election timeouts."""
+
+RESTART = 0.6
+"""How likely an action that meets a node that is down starts it."""
 
 CALM_S = 15.0
 """How long a cluster may take to agree again when they have stopped."""
@@ -42,6 +45,9 @@ class Weather:
     """Lost AppendEntries that the sender learns of."""
     crash: float
     cut: float
+    lag: float
+    stillborn: float
+    """Leaders that crash soon after their election, mostly unheard: so arise the logs of Figure 8."""
 
     @classmethod
     def draw(cls, random: Random) -> "Weather":
@@ -57,7 +63,12 @@ class Weather:
             reported=random.choice((0.0, 0.5, 1.0)),
             crash=up_to(0.15),
             cut=up_to(0.1),
+            lag=up_to(0.1),
+            stillborn=up_to(0.7),
         )
+
+
+CALM = Weather(loss=0, doubled=0, slow=0, reported=1, crash=0, cut=0, lag=0, stillborn=0)
 
 
 class Chaos(Properties):
@@ -76,6 +87,9 @@ class Chaos(Properties):
         self.proposals = 0
         self.reads = 0
         self.crash_after: dict[int, int] = {}
+        self.lagging: dict[int, float] = {}
+        """Until when what is sent to a node takes long."""
+        self.unheard: set[int] = set()
         size = random.choice(SIZES)
         self.world = make_world(
             size,
@@ -84,7 +98,7 @@ class Chaos(Properties):
                 heartbeat_s=0.05,
                 election_shortest_s=0.15,
                 election_longest_s=0.3,
-                batch_entries=random.choice((1, 2, 512)),
+                batch_entries=random.choice((1, 1, 2, 512)),
                 batch_bytes=random.choice((10, 1 << 20)),
                 uncommitted_entries=random.choice((5, 10_000)),
             ),
@@ -107,10 +121,15 @@ class Chaos(Properties):
         if random.random() < weather.loss:
             return ()
         copies = 2 if random.random() < weather.doubled else 1
-        return [
-            random.uniform(0, 1) if random.random() < weather.slow else random.expovariate(200)
-            for _ in range(copies)
-        ]
+        return [self.delay(message) for _ in range(copies)]
+
+    def delay(self, message: Message) -> float:
+        """How long one copy takes (seconds)."""
+        if self.lagging.get(message.receiver, 0.0) > self.world.clock:
+            return self.random.uniform(0.4, 0.8)
+        if self.random.random() < self.weather.slow:
+            return self.random.uniform(0, 1)
+        return self.random.expovariate(200)
 
     def lost(self, message: Message) -> None:
         if isinstance(message, AppendEntries) and self.random.random() < self.weather.reported:
@@ -132,11 +151,12 @@ class Chaos(Properties):
 
     def act(self) -> None:
         """A client or a fault."""
+        self.cut_off_laggards()
         random, weather = self.random, self.weather
         node = random.choice([*self.world.nodes.values(), *self._leaders()])
         fate = random.random()
         if node.server is None:
-            if fate < 0.5:
+            if fate < RESTART:
                 self.restart(node)
         elif fate < weather.crash / 2:
             self.world.crash(node.id)
@@ -146,6 +166,8 @@ class Chaos(Properties):
             self.cut()
         elif fate < weather.crash + 1.5 * weather.cut:
             self.world.network.heal()
+        elif fate < weather.crash + 1.5 * weather.cut + weather.lag:
+            self.lag(node)
         else:
             self.ask(node)
 
@@ -184,6 +206,25 @@ class Chaos(Properties):
             middle = self.random.randint(1, len(ids))
             self.world.network.cut(ids[:middle], ids[middle:])
 
+    def lag(self, node: Node) -> None:
+        """For a while everything reaches this node late; perhaps nobody hears of it then."""
+        self.lagging[node.id] = self.world.clock + self.random.uniform(0.3, 1.0)
+
+    def cut_off_laggards(self) -> None:
+        """A node that hears late is not heard any longer: the others go on, and it knows nothing of it."""
+        for id, until in self.lagging.items():
+            if until > self.world.clock and self.random.random() < 0.2:
+                self.world.network.cut([id], self.world.nodes, one_way=True)
+
+    def noted(self, node: Node, note: Note) -> None:
+        super().noted(node, note)
+        is_elected = note.event == "role" and note.fields["role"] == "leader"
+        if is_elected and self.random.random() < self.weather.stillborn:
+            if self.random.random() < 0.6:
+                self.world.network.cut([node.id], self.world.nodes, one_way=True)
+                self.unheard.add(node.id)
+            self.crash_after.setdefault(node.id, self.random.randrange(2, 24))
+
     def restart(self, node: Node) -> None:
         """Back again; the state machine may have lost the last that it had applied."""
         self.crash_after.pop(node.id, None)
@@ -192,6 +233,9 @@ class Chaos(Properties):
 
     def crashed(self, node: Node) -> None:
         self.crash_after.pop(node.id, None)
+        if node.id in self.unheard:
+            self.unheard.remove(node.id)
+            self.world.network.heal()
 
     # The run
 
@@ -212,8 +256,9 @@ class Chaos(Properties):
     def calm_down(self) -> None:
         """Faults stop: a leader is elected, commits, and all come to agree (§5.2, §5.3)."""
         world = self.world
-        self.weather = Weather(0, 0, 0, 1, 0, 0)
+        self.weather = CALM
         self.crash_after.clear()
+        self.lagging.clear()
         world.network.heal()
         for node in world.nodes.values():
             if node.server is None:
