@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from glassraft.errors import StorageError
 
@@ -89,13 +90,21 @@ def read_identity(raft_file: Path) -> Identity | None:
         return None
     with closing(connect(raft_file)) as connection, translated_errors(raft_file):
         check_header(connection, raft_file)
-        return load_identity(connection)
+        return load_identity(connection, raft_file)
 
 
-def load_identity(connection: sqlite3.Connection) -> Identity:
+def load_identity(connection: sqlite3.Connection, path: Path) -> Identity:
     """The identity that an open raft file holds."""
-    row = connection.execute("SELECT cluster_id, cluster, node_id, members FROM identity WHERE id = 1").fetchone()
+    row = the_row(connection, path, "SELECT cluster_id, cluster, node_id, members FROM identity")
     return Identity(row[0], row[1], row[2], members_from_text(row[3]))
+
+
+def the_row(connection: sqlite3.Connection, path: Path, query: str) -> tuple[Any, ...]:
+    """The one row that a table must have. Raises DamagedFile where it has none."""
+    row: tuple[Any, ...] | None = connection.execute(query).fetchone()
+    if row is None:
+        raise DamagedFile(f"{path} is damaged ({query} finds nothing): {WHAT_TO_DO_WITH_DAMAGE}")
+    return row
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -127,7 +136,8 @@ def check_soundness(connection: sqlite3.Connection, path: Path) -> None:
     """SQLite's own quick check of a file's structure."""
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
-        raise DamagedFile(f"{path} is damaged ({verdict}): {WHAT_TO_DO_WITH_DAMAGE}")
+        in_one_line = " ".join(verdict.split())
+        raise DamagedFile(f"{path} is damaged ({in_one_line}): {WHAT_TO_DO_WITH_DAMAGE}")
 
 
 WHAT_TO_DO_WITH_DAMAGE = (
@@ -144,13 +154,31 @@ class translated_errors:  # noqa: N801 - reads as a statement: with translated_e
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if not isinstance(error, sqlite3.Error | OSError):
+        if isinstance(error, OSError):
+            raise self._disk_failed(error.strerror or str(error)) from error
+        if not isinstance(error, sqlite3.Error):
             return
-        text = str(error)
-        if isinstance(error, sqlite3.OperationalError) and "locked" in text:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:
+            return  # not SQLite's, but Python's complaint about how it was called: a bug
+        if code & PRIMARY_CODE in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise DiskFailed(f"{self.path} is in use by another process: stop that node first") from error
-        if isinstance(error, sqlite3.OperationalError | OSError) and "malformed" not in text:
-            raise DiskFailed(
-                f"{self.path}: {text}: check the disk's space and permissions, then start the node again"
-            ) from error
-        raise DamagedFile(f"{self.path} is damaged ({text}): {WHAT_TO_DO_WITH_DAMAGE}") from error
+        if code & PRIMARY_CODE in DISK_REFUSES:
+            raise self._disk_failed(str(error)) from error
+        raise DamagedFile(f"{self.path} is damaged ({error}): {WHAT_TO_DO_WITH_DAMAGE}") from error
+
+    def _disk_failed(self, text: str) -> DiskFailed:
+        return DiskFailed(f"{self.path}: {text}: check the disk's space and permissions, then start the node again")
+
+
+PRIMARY_CODE = 0xFF
+"""SQLite's extended error codes carry the primary one in their lowest byte."""
+
+DISK_REFUSES = (
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+)
+"""What says nothing against the file. Everything else, a missing table for one, is damage."""

@@ -36,8 +36,6 @@ def create(raft_file: Path, queue_file: Path, identity: Identity) -> None:
         raise WrongFile(f"{raft_file} exists: a new node must not write over it. Start it without --new")
     try:
         raft_file.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in queue_file.parent.glob(queue_file.name + "*"):
-            leftover.unlink()
     except OSError as error:
         raise DiskFailed(f"{raft_file.parent}: {error.strerror}: choose another data folder") from error
     QueueStore.create(queue_file, identity)

@@ -15,15 +15,15 @@ from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.jobqueue.reader import QueueReader
 from glassraft.raft.log import Log
 from glassraft.raft.messages import Entry, LogPosition
+from glassraft.storage.creation import new_database
 from glassraft.storage.identity import (
     Identity,
     WrongFile,
     check_header,
     connect,
-    stamp_header,
+    the_row,
     translated_errors,
 )
-from glassraft.storage.raft_store import sync_folder
 
 CHECKPOINT_PAGES = 4_000
 
@@ -42,7 +42,7 @@ class QueueStore:
                 self.connection.execute("PRAGMA journal_mode = WAL")
                 self.connection.execute("PRAGMA synchronous = NORMAL")
                 self.connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-                cluster_id, node_id = self.connection.execute("SELECT cluster_id, node_id FROM applied").fetchone()
+                cluster_id, node_id = the_row(self.connection, path, "SELECT cluster_id, node_id FROM applied")
                 if (cluster_id, node_id) != (identity.cluster_id, identity.node_id):
                     raise WrongFile(
                         f"{path} belongs to n{node_id} of the cluster {cluster_id}, and the raft file beside it to "
@@ -57,18 +57,9 @@ class QueueStore:
     @classmethod
     def create(cls, path: Path, identity: Identity) -> None:
         """Make an empty queue's file, synced together with its folder."""
-        connection = connect(path)
-        try:
-            with translated_errors(path):
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("BEGIN")
-                schema.create(connection, identity.cluster_id, identity.node_id)
-                connection.execute("UPDATE applied SET configuration = ?", (identity.members_text(),))
-                stamp_header(connection)
-                connection.execute("COMMIT")
-        finally:
-            connection.close()
-        sync_folder(path.parent)
+        with new_database(path) as connection:
+            schema.create(connection, identity.cluster_id, identity.node_id)
+            connection.execute("UPDATE applied SET configuration = ?", (identity.members_text(),))
 
     def check_against(self, log: Log) -> None:
         """The queue must be what this log leads to. Raises WrongFile when it is ahead of it, or beside it."""

@@ -4,15 +4,14 @@ One transaction holds everything that a Ready wants durable. The file is locked 
 alone. Next: queue_store.py, for what is applied; raft/server.py, for who decides.
 """
 
-import os
 import sqlite3
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
 from glassraft.raft.messages import Entry, LogPosition
 from glassraft.raft.server import HardState, Persisted
+from glassraft.storage.creation import new_database
 from glassraft.storage.identity import (
     Identity,
     WrongFile,
@@ -20,24 +19,23 @@ from glassraft.storage.identity import (
     check_soundness,
     connect,
     load_identity,
-    stamp_header,
+    the_row,
     translated_errors,
 )
 
-SCHEMA = """
-CREATE TABLE identity (
-    id INTEGER PRIMARY KEY CHECK (id = 1), cluster_id TEXT NOT NULL, cluster TEXT NOT NULL,
-    node_id INTEGER NOT NULL, members TEXT NOT NULL) STRICT;
-CREATE TABLE hard_state (
-    id INTEGER PRIMARY KEY CHECK (id = 1), term INTEGER NOT NULL, voted_for INTEGER) STRICT;
-CREATE TABLE log (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, kind TEXT NOT NULL, command TEXT NOT NULL) STRICT;
--- Where each term begins in the log: so a start needs not read it all.
-CREATE TABLE terms (term INTEGER PRIMARY KEY, first_idx INTEGER NOT NULL) STRICT;
-CREATE TABLE membership (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, configuration TEXT NOT NULL) STRICT;
-CREATE TABLE snapshot (
-    id INTEGER PRIMARY KEY CHECK (id = 1), idx INTEGER NOT NULL, term INTEGER NOT NULL,
-    queue_file TEXT NOT NULL) STRICT;
-"""
+SCHEMA = (
+    "CREATE TABLE identity (id INTEGER PRIMARY KEY CHECK (id = 1), cluster_id TEXT NOT NULL,"
+    " cluster TEXT NOT NULL, node_id INTEGER NOT NULL, members TEXT NOT NULL) STRICT",
+    "CREATE TABLE hard_state (id INTEGER PRIMARY KEY CHECK (id = 1), term INTEGER NOT NULL,"
+    " voted_for INTEGER) STRICT",
+    "CREATE TABLE log (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, kind TEXT NOT NULL,"
+    " command TEXT NOT NULL) STRICT",
+    # Where each term begins in the log: so a start needs not read it all.
+    "CREATE TABLE terms (term INTEGER PRIMARY KEY, first_idx INTEGER NOT NULL) STRICT",
+    "CREATE TABLE membership (idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, configuration TEXT NOT NULL) STRICT",
+    "CREATE TABLE snapshot (id INTEGER PRIMARY KEY CHECK (id = 1), idx INTEGER NOT NULL, term INTEGER NOT NULL,"
+    " queue_file TEXT NOT NULL) STRICT",
+)
 
 CHECKPOINT_PAGES = 4_000
 """How far SQLite's write-ahead log grows before it is copied into the file: 16 MiB, so seldom."""
@@ -66,11 +64,11 @@ class RaftStore:
                 self._set_up()
                 if path.stat().st_size <= CHECK_SIZE_LIMIT:
                     check_soundness(self.connection, path)
-                self.identity = load_identity(self.connection)
+                self.identity = load_identity(self.connection, path)
                 identity.check(self.identity, path)
-                term, voted_for = self.connection.execute("SELECT term, voted_for FROM hard_state").fetchone()
-                self.hard_state = HardState(term, voted_for)
-                self.queue_file = str(self.connection.execute("SELECT queue_file FROM snapshot").fetchone()[0])
+                hard_state = the_row(self.connection, path, "SELECT term, voted_for FROM hard_state")
+                self.hard_state = HardState(*hard_state)
+                self.queue_file = str(the_row(self.connection, path, "SELECT queue_file FROM snapshot")[0])
         except BaseException:
             self.connection.close()
             raise
@@ -88,23 +86,16 @@ class RaftStore:
         """Make a new node's file, synced together with its folder."""
         if path.exists():
             raise WrongFile(f"{path} exists: a new node must not write over it. Move it away, or start without --new")
-        connection = connect(path)
-        try:
-            with translated_errors(path):
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.executescript("BEGIN;" + SCHEMA)
-                connection.execute(
-                    "INSERT INTO identity VALUES (1, ?, ?, ?, ?)",
-                    (identity.cluster_id, identity.cluster, identity.node_id, identity.members_text()),
-                )
-                connection.execute("INSERT INTO hard_state VALUES (1, 0, NULL)")
-                connection.execute("INSERT INTO membership VALUES (0, 0, ?)", (identity.members_text(),))
-                connection.execute("INSERT INTO snapshot VALUES (1, 0, 0, ?)", (queue_file,))
-                stamp_header(connection)
-                connection.execute("COMMIT")
-        finally:
-            connection.close()
-        sync_folder(path.parent)
+        with new_database(path) as connection:
+            for statement in SCHEMA:
+                connection.execute(statement)
+            connection.execute(
+                "INSERT INTO identity VALUES (1, ?, ?, ?, ?)",
+                (identity.cluster_id, identity.cluster, identity.node_id, identity.members_text()),
+            )
+            connection.execute("INSERT INTO hard_state VALUES (1, 0, NULL)")
+            connection.execute("INSERT INTO membership VALUES (0, 0, ?)", (identity.members_text(),))
+            connection.execute("INSERT INTO snapshot VALUES (1, 0, 0, ?)", (queue_file,))
 
     # Reading
 
@@ -178,13 +169,3 @@ class RaftStore:
         with translated_errors(self.path):
             self.connection.close()
 
-
-def sync_folder(folder: Path) -> None:
-    """Make a new file's name durable too. Windows has no such call, and its file systems journal names."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
