@@ -6,6 +6,8 @@ pytest: `python -m tests tests/raft -k vote`. Its exit status is pytest's. Only 
 library is used, and nothing has to be activated.
 """
 
+from __future__ import annotations  # so that a Python that is too old gets as far as being told so
+
 import hashlib
 import importlib.util
 import os
