@@ -14,20 +14,18 @@ import argparse
 import contextlib
 import errno
 import secrets
-import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from queue import Empty, SimpleQueue
+from collections.abc import Sequence
 
 from glassraft import config as configuration
 from glassraft.config import Config, NodeAddress
 from glassraft.errors import ConfigError, GlassraftError
 from glassraft.jobqueue.client import JobQueue
-from glassraft.storage.identity import DiskFailed, Identity, WrongFile, describe_members, read_identity
-from glassraft.supervisor import Exit, LeaderWatch, Picture, Supervisor
+from glassraft.storage.identity import DiskFailed, Identity, describe_members, read_identity
+from glassraft.supervisor import Exit, LeaderWatch, Picture, StopSignals, Supervisor
 from glassraft.window import DisplayMissing
 from glassraft.window.controls import Action
 from visualizer import run_window
@@ -36,7 +34,6 @@ START_TIMEOUT_S = 20.0
 """How long a node may take until it serves: with a million jobs to read, on a busy machine."""
 
 CONNECT_TIMEOUT_S = 0.5
-SIGNAL_POLL_S = 0.1
 SUBMIT_TIMEOUT_S = 5.0
 """How long a click on "Submit jobs" may look for a leader before it says that there is none."""
 
@@ -177,8 +174,6 @@ def check_identities(config: Config) -> None:
         file = config.raft_file(node_id)
         try:
             stored = read_identity(file)
-        except WrongFile:
-            continue
         except DiskFailed:
             raise
         except GlassraftError:
@@ -217,7 +212,7 @@ def hand_over(config: Config) -> Config:
 # From the first process to the last.
 
 
-def start(supervisor: Supervisor, reporter: "Reporter", signals: "StopSignals") -> bool:
+def start(supervisor: Supervisor, reporter: "Reporter", signals: StopSignals) -> bool:
     """Spawn the nodes. False, once everything is said, where too few start for anything to be committed."""
     config = supervisor.config
     with_files = config.nodes_with_files()
@@ -238,7 +233,7 @@ def start(supervisor: Supervisor, reporter: "Reporter", signals: "StopSignals") 
     return False
 
 
-def run(headless: bool, supervisor: Supervisor, signals: "StopSignals") -> None:
+def run(headless: bool, supervisor: Supervisor, signals: StopSignals) -> None:
     """Show the window, or wait, until a signal or the window's closing ends it."""
     if not headless:
         addresses = tuple(supervisor.config.addresses().values())
@@ -255,7 +250,7 @@ def run(headless: bool, supervisor: Supervisor, signals: "StopSignals") -> None:
         pass
 
 
-def stop(supervisor: Supervisor, reporter: "Reporter", signals: "StopSignals") -> None:
+def stop(supervisor: Supervisor, reporter: "Reporter", signals: StopSignals) -> None:
     """Stop every process; at once where a second signal comes. Returns when all are gone."""
     reporter.stopping = True
     if supervisor.alive():
@@ -265,42 +260,6 @@ def stop(supervisor: Supervisor, reporter: "Reporter", signals: "StopSignals") -
     while stopping.is_alive():
         if signals.wait():
             supervisor.kill_all()
-
-
-class StopSignals:
-    """The signals that ask to stop. Their handler only puts them into a queue: that is safe at any moment."""
-
-    def __init__(self) -> None:
-        self._came: SimpleQueue[int] = SimpleQueue()
-        self._interrupts = False
-        for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), self._take)
-
-    def wait(self) -> bool:
-        """Whether one came within a moment. (On Windows, a wait without an end would not see it.)"""
-        try:
-            self._came.get(timeout=SIGNAL_POLL_S)
-            return True
-        except Empty:
-            return False
-
-    @contextlib.contextmanager
-    def interrupting(self) -> Iterator[None]:
-        """While a window has the main thread, raise KeyboardInterrupt there, which closes it."""
-        self._interrupts = True
-        try:
-            if not self._came.empty():
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._interrupts = False
-
-    def _take(self, number: int, _frame: object) -> None:
-        if self._interrupts:
-            self._interrupts = False
-            raise KeyboardInterrupt
-        self._came.put(number)
 
 
 class WindowControls:

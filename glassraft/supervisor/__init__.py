@@ -7,6 +7,7 @@ cluster.py and by tests alike.
 
 from glassraft.supervisor.leaders import Leader, LeaderWatch, Picture, ask_state, find_leader, wait_for_leader
 from glassraft.supervisor.process import Exit, ManagedProcess, Status, SupervisorError
+from glassraft.supervisor.stop_signals import StopSignals
 from glassraft.supervisor.supervisor import Action, Possible, Supervisor
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Picture",
     "Possible",
     "Status",
+    "StopSignals",
     "Supervisor",
     "SupervisorError",
     "ask_state",
