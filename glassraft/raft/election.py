@@ -49,7 +49,8 @@ def _answer(server: "Server", request: RequestVote, granted: bool, why: str) -> 
 
 
 def _count(server: "Server", voter: int, granted: bool) -> None:
-    server.votes[voter] = granted
+    # A refusal after a grant answers a request of an earlier term.
+    server.votes[voter] = granted or server.votes.get(voter, False)
     in_favour = sorted(voter for voter, granted in server.votes.items() if granted)
     against = sorted(voter for voter, granted in server.votes.items() if not granted)
     server.note("votes", "", granted=in_favour, refused=against, needed=len(server.members) // 2 + 1)

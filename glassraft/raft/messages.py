@@ -77,7 +77,7 @@ class AppendEntriesReply:
     On success, `match_index` is the last index known to agree with the leader's log. On a
     refusal, `conflict_term` and `conflict_index` say where to go on (§5.3, end): the term of
     the entry that conflicts and the first index of that term; or, where the log is too short,
-    term 0 and the index after its last entry.
+    term 0 and the index after its last entry. Both are 0 where the request's term was stale.
     """
 
     sender: int

@@ -70,6 +70,8 @@ def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None
     """A follower agrees up to some index, or says where to go on (§5.3)."""
     if server.role != "leader" or server.rules.term_is_stale(reply.term, server.current_term):
         return
+    if server.rules.refuses_a_stale_request(reply):
+        return  # sent before this term: it says nothing of this leader's rounds, and confirms no read
     progress = server.progress[reply.sender]
     if progress.round_under_way == reply.round:
         progress.round_under_way = None

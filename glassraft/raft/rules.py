@@ -75,12 +75,16 @@ class Rules:
             return LogPosition(0, log.last_index + 1)
         return LogPosition(log.term_at(prev_log.index), log.first_of_run(prev_log.index))
 
+    def refuses_a_stale_request(self, reply: AppendEntriesReply) -> bool:
+        """Such a refusal tells its term and nothing else, even to who leads that term by now (§5.1)."""
+        return not reply.success and reply.conflict_index == 0
+
     def next_index_after_refusal(
         self, log: Log, reply: AppendEntriesReply, next_index: int, match_index: int
     ) -> int:
         """The leader skips the conflicting term but for what it shares of it (§5.3), never below a match."""
         shared = log.last_index_of_term(reply.conflict_term) if reply.conflict_term else 0
-        go_on_at = min(shared + 1, next_index - 1) if shared else reply.conflict_index
+        go_on_at = shared + 1 if shared else reply.conflict_index
         return max(match_index + 1, min(next_index, go_on_at))
 
     def commit_index_by_majority(

@@ -452,10 +452,10 @@ def on_persisted(server: Server, event: Persisted) -> None:
 
 
 def with_terms(handler: Callable[[Server, Any], None]) -> Callable[[Server, Any], None]:
-    """Before a message means anything: its sender must be a member, and a newer term is taken over (§5.1)."""
+    """Before a message means anything: its sender must be a peer, and a newer term is taken over (§5.1)."""
 
     def handle(server: Server, message: Any) -> None:
-        if message.sender not in server.members:
+        if message.sender not in server.peers:
             return
         if server.rules.term_is_newer(message.term, server.current_term):
             server.become_follower(message.term, None, "term_is_newer")

@@ -1,0 +1,204 @@
+"""One server by itself, so that a test can say each message that reaches it and see all that it does.
+
+`Single` carries out `Ready` like world.py does, with a disk that is written at once. Logs are
+given as terms by index: `terms=[1, 1, 2]`. The makers below fill in what a test does not care for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, TypeVar
+
+from glassraft.raft.assertions import Assertions
+from glassraft.raft.log import TAIL_BYTES
+from glassraft.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    LogPosition,
+    Message,
+    RequestVote,
+    RequestVoteReply,
+)
+from glassraft.raft.rules import Rules
+from glassraft.raft.server import (
+    DEFAULT_SETTINGS,
+    Event,
+    HardState,
+    Note,
+    Placed,
+    Ready,
+    Refused,
+    Server,
+    Settings,
+    TimeIs,
+)
+from tests.raft.world import Disk
+
+ME = 1
+M = TypeVar("M", bound=Message)
+
+
+def entry(index: int, term: int, command: str = "x") -> Entry:
+    """A command's entry."""
+    return Entry(index, term, "command", command)
+
+
+def entries(*terms: int, first: int = 1) -> tuple[Entry, ...]:
+    """Entries from `first` on with these terms."""
+    return tuple(entry(first + number, term) for number, term in enumerate(terms))
+
+
+def request_vote(sender: int = 2, term: int = 1, last: tuple[int, int] = (0, 0)) -> RequestVote:
+    """`last` is (index, term)."""
+    return RequestVote(sender, ME, term, LogPosition(last[1], last[0]))
+
+
+def vote(sender: int = 2, term: int = 1, granted: bool = True) -> RequestVoteReply:
+    return RequestVoteReply(sender, ME, term, granted)
+
+
+def append_entries(
+    sender: int = 2,
+    term: int = 1,
+    prev: tuple[int, int] = (0, 0),
+    entries: Sequence[Entry] = (),
+    commit: int = 0,
+    round: int = 1,
+) -> AppendEntries:
+    """`prev` is (index, term)."""
+    return AppendEntries(sender, ME, term, LogPosition(prev[1], prev[0]), tuple(entries), commit, round)
+
+
+def ok(sender: int, term: int, match: int, round: int) -> AppendEntriesReply:
+    return AppendEntriesReply(sender, ME, term, True, round, match_index=match)
+
+
+def refusal(
+    sender: int,
+    term: int,
+    round: int,
+    conflict: tuple[int, int] = (0, 0),
+    why: str = "log_holds_previous_entry",
+) -> AppendEntriesReply:
+    """`conflict` is (index, term)."""
+    return AppendEntriesReply(
+        sender, ME, term, False, round, conflict_term=conflict[1], conflict_index=conflict[0], why=why
+    )
+
+
+@dataclass
+class Done:
+    """All that a server did about some events."""
+
+    messages: list[Message] = field(default_factory=list)
+    committed: list[Entry] = field(default_factory=list)
+    placed: list[Placed] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    reads: list[Any] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+    def to(self, receiver: int) -> list[Message]:
+        """The messages to one server."""
+        return [message for message in self.messages if message.receiver == receiver]
+
+    def the(self, kind: type[M], receiver: int = 2) -> M:
+        """The one message of this kind to this receiver."""
+        (found,) = (message for message in self.to(receiver) if isinstance(message, kind))
+        return found
+
+
+class Single:
+    """Server n1 of a cluster, with its disk."""
+
+    def __init__(
+        self,
+        size: int = 3,
+        *,
+        terms: Sequence[int] = (),
+        term: int = 0,
+        voted_for: int | None = None,
+        applied: int = 0,
+        settings: Settings = DEFAULT_SETTINGS,
+        rules: Rules | None = None,
+        assertions: Assertions | None = None,
+        tail_entries: int = 10_000,
+    ) -> None:
+        self.disk = Disk(HardState(term, voted_for), list(entries(*terms)))
+        self.now = 0.0
+        self.server = Server(
+            ME,
+            range(1, size + 1),
+            random=Random(1),
+            hard_state=self.disk.hard_state,
+            log=self.disk.open_log(tail_entries, TAIL_BYTES),
+            applied=applied,
+            settings=settings,
+            rules=rules,
+            assertions=assertions,
+        )
+        self.server.take_notes()
+
+    @property
+    def terms(self) -> list[int]:
+        """The log as terms by index."""
+        log = self.server.log
+        return [log.term_at(index) for index in range(1, log.last_index + 1)]
+
+    def step(self, *events: Event) -> Done:
+        """Take in the events together, then do what comes of them."""
+        for event in events:
+            self.server.step(event, self.now)
+        return self.carry_out()
+
+    def carry_out(self) -> Done:
+        """Ready by Ready, until nothing is left to do."""
+        done = Done()
+        while not (ready := self.ready()).is_empty:
+            done.messages += ready.messages_now
+            self.persist(ready)
+            done.messages += ready.messages_after
+            done.placed += ready.placed
+            done.refused += ready.refused
+            done.committed += ready.committed
+            done.reads += ready.reads
+        done.notes = self.server.take_notes()
+        return done
+
+    def ready(self) -> Ready:
+        return self.server.ready()
+
+    def persist(self, ready: Ready) -> None:
+        """Write it, and tell the server."""
+        if ready.must_persist:
+            self.disk.save(ready)
+            self.server.step(self.disk.persisted(), self.now)
+
+    def wait(self, seconds: float) -> Done:
+        """Time passes."""
+        self.now += seconds
+        return self.step(TimeIs())
+
+    def time_out(self) -> Done:
+        """Time passes until the next timer runs out."""
+        self.now = max(self.now, self.server.next_deadline)
+        return self.step(TimeIs())
+
+    def lead(self) -> Done:
+        """Become leader, by everybody's vote."""
+        self.time_out()
+        return self.step(*(vote(peer, self.server.current_term) for peer in self.server.peers))
+
+
+def leader(size: int = 3, **options: Any) -> Single:
+    """A server that leads, and whose followers hold all that it has."""
+    single = Single(size, **options)
+    single.lead()
+    server = single.server
+    single.step(
+        *(ok(peer, server.current_term, server.log.last_index, server.round) for peer in server.peers)
+    )
+    for progress in server.progress.values():
+        progress.round_under_way = None
+    single.step()
+    return single
