@@ -225,9 +225,13 @@ def start(supervisor: Supervisor, reporter: "Reporter", signals: StopSignals) ->
     reporter.started(serving)
     if len(serving) >= config.majority:
         return True
-    missing = "" if with_files in ((), config.members()) else (
-        f" Only {names(with_files)} have files: where the others' are lost, so is what they promised; "
-        "restore them, or begin anew with --fresh."
+    missing = (
+        ""
+        if with_files in ((), config.members())
+        else (
+            f" Only {names(with_files)} have files: where the others' are lost, so is what they promised; "
+            "restore them, or begin anew with --fresh."
+        )
     )
     complain(f"{len(serving)} of {len(config.nodes)} nodes started, {config.majority} are needed.{missing}")
     return False

@@ -161,7 +161,9 @@ class Node:
         if isinstance(error, StorageError):
             self.ending.tell(EXIT_DISK_FAILED, str(error))
         else:
-            self.ending.tell(EXIT_BUG, f"stopped rather than carry on wrongly: {type(error).__name__}: {error}")
+            self.ending.tell(
+                EXIT_BUG, f"stopped rather than carry on wrongly: {type(error).__name__}: {error}"
+            )
             if not isinstance(error, GlassraftError):
                 sys.excepthook(type(error), error, error.__traceback__)
 

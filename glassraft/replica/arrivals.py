@@ -162,4 +162,6 @@ class ShutDown:
     """The node stops: whoever waits is told."""
 
 
-Arrival = MessageArrived | MessageLost | CommandArrived | TakeArrived | ReadArrived | Look | TimePassed | ShutDown
+Arrival = (
+    MessageArrived | MessageLost | CommandArrived | TakeArrived | ReadArrived | Look | TimePassed | ShutDown
+)

@@ -53,7 +53,9 @@ class Peer:
         self._bring = bring
         self._stopping = threading.Event()
         self._small = Connection(host, port, connect_timeout_s=CONNECT_TIMEOUT_S)
-        self._small_lock = threading.Lock()  # what is under way, and whether the connection is up, change together
+        self._small_lock = (
+            threading.Lock()
+        )  # what is under way, and whether the connection is up, change together
         self._small_is_up = False
         self._on_small: deque[tuple[Request, str, float]] = deque()
         self._bulk = Connection(host, port, connect_timeout_s=CONNECT_TIMEOUT_S)
@@ -81,7 +83,10 @@ class Peer:
 
     def send(self, message: Request, origin: Origin) -> None:
         """Called by the driver; never blocks. What cannot be sent comes back as MessageLost."""
-        if isinstance(message, AppendEntries) and sum(len(entry.command) for entry in message.entries) > SMALL_BYTES:
+        if (
+            isinstance(message, AppendEntries)
+            and sum(len(entry.command) for entry in message.entries) > SMALL_BYTES
+        ):
             why = self._send_bulk(message, origin)
         else:
             why = self._send_small(message, origin)
@@ -114,7 +119,13 @@ class Peer:
 
     def _context(self, origin: Origin) -> Context:
         return Context(
-            origin.id, origin.clock, origin.wall_ms, self._node, self._cluster_id, origin.applied, origin.digest
+            origin.id,
+            origin.clock,
+            origin.wall_ms,
+            self._node,
+            self._cluster_id,
+            origin.applied,
+            origin.digest,
         )
 
     def _lost(self, message: Request, id: str, why: str) -> None:

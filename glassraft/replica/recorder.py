@@ -85,7 +85,14 @@ class Recorder:
         fields = FIELDS[kind](message)
         why = message.why if isinstance(message, RequestVoteReply | AppendEntriesReply) else ""
         self.writer.write(
-            "send", self._term(), why, to=message.receiver, kind=KINDS[kind], id=id, msg_term=message.term, **fields
+            "send",
+            self._term(),
+            why,
+            to=message.receiver,
+            kind=KINDS[kind],
+            id=id,
+            msg_term=message.term,
+            **fields,
         )
 
     def received(self, message: Message, origin: Origin) -> None:

@@ -106,7 +106,13 @@ class Service:
     # The paper's calls
 
     def request_vote(
-        self, call: Call, term: int, candidateId: int, lastLogIndex: int, lastLogTerm: int, context: dict[str, Any]
+        self,
+        call: Call,
+        term: int,
+        candidateId: int,
+        lastLogIndex: int,
+        lastLogTerm: int,
+        context: dict[str, Any],
     ) -> str:
         """A candidate asks for this node's vote (§5.2)."""
         return self._from_peer(call, "RequestVote", (term, candidateId, lastLogIndex, lastLogTerm, context))
@@ -129,7 +135,9 @@ class Service:
     def _from_peer(self, call: Call, method: str, params: Sequence[Any]) -> str:
         message, context = from_call(method, params, self._id)
         if context.cluster != self._cluster_id:
-            raise Fault.named("wrong_cluster", f"n{self._id} belongs to another cluster than n{context.sender}")
+            raise Fault.named(
+                "wrong_cluster", f"n{self._id} belongs to another cluster than n{context.sender}"
+            )
         if message.sender not in self._addresses or message.sender == self._id:
             raise Fault.named("bad_argument", f"n{message.sender} is no peer of n{self._id}")
         answered = Ticket()
@@ -192,7 +200,9 @@ class Service:
         wait_s = min(max(wait_ms, 0) / 1000, LONGEST_WAIT_S)
         command = CommandArrived("Take", arguments, ticket, session, number, low)
         until = time.monotonic() + wait_s
-        self._driver.bring(TakeArrived(command, tuple(dict.fromkeys(names)), count, until, call.connection_alive))
+        self._driver.bring(
+            TakeArrived(command, tuple(dict.fromkeys(names)), count, until, call.connection_alive)
+        )
         result = ticket.wait(wait_s + 2 * PENDING_S)
         if isinstance(result, NothingReady):
             return {"jobs": "[]"}
@@ -201,7 +211,9 @@ class Service:
 
     def extend(self, call: Call, worker: str, lease_ms: int, items: str) -> Later:
         """Keep leases alive: a JSON list of [id, token, fraction?, note?]. An answer for each."""
-        return self._command(call, "Extend", commands.check_extend(worker, _json(items, "items"), lease_ms), _each)
+        return self._command(
+            call, "Extend", commands.check_extend(worker, _json(items, "items"), lease_ms), _each
+        )
 
     def complete(self, call: Call, job: str, token: int, result: str) -> Later:
         """The attempt under this token succeeded with this result, any JSON."""
@@ -214,11 +226,15 @@ class Service:
 
     def fail(self, call: Call, job: str, token: int, error: str, traceback: str, retry: bool) -> Later:
         """The attempt under this token failed: the job is tried again after a while, or dead."""
-        return self._command(call, "Fail", commands.check_fail([[job, token, error, traceback, retry]]), _the_one)
+        return self._command(
+            call, "Fail", commands.check_fail([[job, token, error, traceback, retry]]), _the_one
+        )
 
     def release(self, call: Call, job: str, token: int, delay_ms: int, reason: str = "") -> Later:
         """Give the job back, to be run in `delay_ms` at the earliest; the attempt does not count."""
-        return self._command(call, "Release", commands.check_release([[job, token, delay_ms, reason]]), _the_one)
+        return self._command(
+            call, "Release", commands.check_release([[job, token, delay_ms, reason]]), _the_one
+        )
 
     def _command(
         self,
@@ -300,7 +316,9 @@ class Service:
         """Jobs, newest first, as JSON. `filter` is a JSON object of state, queue, task, limit, after."""
         wanted = _json(filter, "filter")
         if not isinstance(wanted, dict) or not set(wanted) <= {"state", "queue", "task", "limit", "after"}:
-            raise BadArgument(f"filter must be an object of state, queue, task, limit and after, not {filter[:80]}")
+            raise BadArgument(
+                f"filter must be an object of state, queue, task, limit and after, not {filter[:80]}"
+            )
         self._read(stale)
         with self._queue.reading() as reader:
             page = reader.list(**{key: value for key, value in wanted.items() if value is not None})
@@ -530,7 +548,8 @@ def event_state(replica: Replica) -> dict[str, object]:
         "first_log_index": server.log.first_index,
         "log": [[first, last, term] for first, last, term in server.log.terms],
         "peers": {
-            str(peer): [progress.next_index, progress.match_index] for peer, progress in server.progress.items()
+            str(peer): [progress.next_index, progress.match_index]
+            for peer, progress in server.progress.items()
         },
         "members": list(server.members),
         "pid": os.getpid(),

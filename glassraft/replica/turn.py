@@ -186,8 +186,10 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
     """Step everything that has arrived, and do what comes of it, until nothing is left to do.
 
     True when it stopped after a large batch of entries to apply: a node that is far behind takes
-    in what has arrived between two of them. Call again then, with or without arrivals. Raises what the disk or the queue raise: then the node must stop, and what was not
-    acknowledged was not promised.
+    in what has arrived between two of them. Call again then, with or without arrivals.
+
+    Raises what the disk or the queue raise: then the node must stop, and what was not acknowledged
+    was not promised.
     """
     now = replica.clock.monotonic()
     for arrival in arrivals:

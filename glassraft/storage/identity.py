@@ -145,7 +145,7 @@ WHAT_TO_DO_WITH_DAMAGE = (
 )
 
 
-class translated_errors:  # noqa: N801 - reads as a statement: with translated_errors(path):
+class translated_errors:
     """Turn sqlite3's errors into StorageErrors that name the file and say what to do."""
 
     def __init__(self, path: Path) -> None:
@@ -168,7 +168,9 @@ class translated_errors:  # noqa: N801 - reads as a statement: with translated_e
         raise DamagedFile(f"{self.path} is damaged ({error}): {WHAT_TO_DO_WITH_DAMAGE}") from error
 
     def _disk_failed(self, text: str) -> DiskFailed:
-        return DiskFailed(f"{self.path}: {text}: check the disk's space and permissions, then start the node again")
+        return DiskFailed(
+            f"{self.path}: {text}: check the disk's space and permissions, then start the node again"
+        )
 
 
 PRIMARY_CODE = 0xFF

@@ -42,7 +42,9 @@ class QueueStore:
                 self.connection.execute("PRAGMA journal_mode = WAL")
                 self.connection.execute("PRAGMA synchronous = NORMAL")
                 self.connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-                cluster_id, node_id = the_row(self.connection, path, "SELECT cluster_id, node_id FROM applied")
+                cluster_id, node_id = the_row(
+                    self.connection, path, "SELECT cluster_id, node_id FROM applied"
+                )
                 if (cluster_id, node_id) != (identity.cluster_id, identity.node_id):
                     raise WrongFile(
                         f"{path} belongs to n{node_id} of the cluster {cluster_id}, and the raft file beside it to "
@@ -78,7 +80,9 @@ class QueueStore:
         with translated_errors(self.path):
             if not self.connection.in_transaction:
                 self.connection.execute("BEGIN IMMEDIATE")
-            return [self.machine.apply(entry.index, entry.term, entry.kind, entry.command) for entry in entries]
+            return [
+                self.machine.apply(entry.index, entry.term, entry.kind, entry.command) for entry in entries
+            ]
 
     def commit(self) -> None:
         """Let readers, and the file, have what was applied. Not synced, and nobody's answer waits for it.

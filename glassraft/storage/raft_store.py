@@ -40,6 +40,9 @@ SCHEMA = (
 CHECKPOINT_PAGES = 4_000
 """How far SQLite's write-ahead log grows before it is copied into the file: 16 MiB, so seldom."""
 
+READ_BYTES = 4 * 1024 * 1024
+"""How much is read back at a time, for a follower or a queue far behind: more than a message or a batch takes."""
+
 CHECK_SIZE_LIMIT = 64 * 1024 * 1024
 """A start checks a file's whole structure only up to this size, so that it stays a matter of a second.
 
@@ -85,7 +88,9 @@ class RaftStore:
     def create(cls, path: Path, identity: Identity, queue_file: str) -> None:
         """Make a new node's file, synced together with its folder."""
         if path.exists():
-            raise WrongFile(f"{path} exists: a new node must not write over it. Move it away, or start without --new")
+            raise WrongFile(
+                f"{path} exists: a new node must not write over it. Move it away, or start without --new"
+            )
         with new_database(path) as connection:
             for statement in SCHEMA:
                 connection.execute(statement)
@@ -104,7 +109,7 @@ class RaftStore:
         with translated_errors(self.path):
             last_index = self.connection.execute("SELECT max(idx) FROM log").fetchone()[0] or 0
             terms = self.connection.execute("SELECT term, first_idx FROM terms ORDER BY term").fetchall()
-        return Log(terms=terms, tail=self._tail(last_index), last_index=last_index, read=self.read)
+        return Log(terms=terms, tail=self._tail(last_index), last_index=last_index, read=self.read_some)
 
     def _tail(self, last_index: int) -> list[Entry]:
         size, first = 0, last_index + 1
@@ -121,10 +126,25 @@ class RaftStore:
     def read(self, first: int, last: int) -> list[Entry]:
         """The entries first..last, both included."""
         with translated_errors(self.path):
-            rows = self.connection.execute(
-                "SELECT idx, term, kind, command FROM log WHERE idx BETWEEN ? AND ? ORDER BY idx", (first, last)
-            ).fetchall()
-        return [Entry(*row) for row in rows]
+            return [Entry(*row) for row in self._rows(first, last)]
+
+    def read_some(self, first: int, last: int) -> list[Entry]:
+        """The entries from `first` on, up to `last` or to READ_BYTES, but at least one."""
+        entries: list[Entry] = []
+        size = 0
+        with translated_errors(self.path):
+            rows = self._rows(first, last)
+            for row in rows:
+                entries.append(Entry(*row))
+                size += len(entries[-1].command)
+                if size >= READ_BYTES:
+                    break
+            rows.close()
+        return entries
+
+    def _rows(self, first: int, last: int) -> sqlite3.Cursor:
+        query = "SELECT idx, term, kind, command FROM log WHERE idx BETWEEN ? AND ? ORDER BY idx"
+        return self.connection.execute(query, (first, last))
 
     # Writing
 
@@ -142,7 +162,7 @@ class RaftStore:
                     execute("DELETE FROM membership WHERE idx >= ?", (truncate_from,))
                 self._insert(entries)
                 execute("COMMIT")
-            except sqlite3.Error:
+            except BaseException:
                 if self.connection.in_transaction:
                     execute("ROLLBACK")
                 raise
@@ -153,7 +173,9 @@ class RaftStore:
         previous_term = 0
         for entry in entries:
             if entry.term != previous_term:
-                self.connection.execute("INSERT OR IGNORE INTO terms VALUES (?, ?)", (entry.term, entry.index))
+                self.connection.execute(
+                    "INSERT OR IGNORE INTO terms VALUES (?, ?)", (entry.term, entry.index)
+                )
                 previous_term = entry.term
         self.connection.executemany(
             "INSERT INTO log VALUES (?, ?, ?, ?)",
@@ -168,4 +190,3 @@ class RaftStore:
         """Close the file; what save() returned for is on disk already."""
         with translated_errors(self.path):
             self.connection.close()
-

@@ -58,7 +58,10 @@ def test_the_identity_can_be_read_without_opening_the_store(made: Place, tmp_pat
     [
         (but(node_id=2), "belongs to n1, not to n2: give each node its own files"),
         (but(cluster="other"), 'belongs to the cluster "test", and config.json describes "other"'),
-        (but(members={1: "127.0.0.1:7401"}), r"was made for 3 nodes .* now 1 nodes .* quorum changed by hand"),
+        (
+            but(members={1: "127.0.0.1:7401"}),
+            r"was made for 3 nodes .* now 1 nodes .* quorum changed by hand",
+        ),
         (but(members={**IDENTITY.members, 3: "127.0.0.1:9999"}), r"n3 at 127.0.0.1:7403\), and now .*9999"),
         (but(cluster_id="decaf"), r"another cluster of the same name \(id c0ffee, not decaf\)"),
     ],
@@ -100,7 +103,7 @@ def test_another_programs_database_is_refused(made: Place, which: str) -> None:
 @pytest.mark.parametrize("which", ["raft", "queue"])
 def test_what_is_no_database_is_refused(made: Place, which: str) -> None:
     getattr(made, which).write_text("dear diary, " * 1000)
-    with pytest.raises(DamagedFile, match="is damaged .*keep a copy"):
+    with pytest.raises(DamagedFile, match=r"is damaged .*keep a copy"):
         made.open()
 
 
@@ -128,18 +131,24 @@ def test_a_truncated_file_is_never_used(place: Place, which: str, kept: float) -
 
 @pytest.mark.parametrize(
     "statement",
-    ["DROP TABLE log", "DROP TABLE identity", "DELETE FROM identity", "DELETE FROM hard_state", "DELETE FROM snapshot"],
+    [
+        "DROP TABLE log",
+        "DROP TABLE identity",
+        "DELETE FROM identity",
+        "DELETE FROM hard_state",
+        "DELETE FROM snapshot",
+    ],
 )
 def test_a_file_that_lacks_what_must_be_there_is_damaged(made: Place, statement: str) -> None:
     change(made.raft, statement)
-    with pytest.raises(DamagedFile, match="is damaged .*keep a copy"):
+    with pytest.raises(DamagedFile, match=r"is damaged .*keep a copy"):
         made.open()
 
 
 @pytest.mark.parametrize("statement", ["DROP TABLE jobs", "DROP TABLE applied", "DELETE FROM applied"])
 def test_a_queue_that_lacks_what_must_be_there_is_damaged(made: Place, statement: str) -> None:
     change(made.queue, statement)
-    with pytest.raises(DamagedFile, match="is damaged .*keep a copy"):
+    with pytest.raises(DamagedFile, match=r"is damaged .*keep a copy"):
         made.open()
 
 
@@ -235,7 +244,9 @@ def test_a_missing_queue_whose_wal_stayed_behind_is_rebuilt_too(place: Place) ->
 def test_a_queue_ahead_of_its_log_is_refused(place: Place) -> None:
     filled(place, 10)
     change(place.raft, "DELETE FROM log WHERE idx > 5")
-    with pytest.raises(WrongFile, match=r"has applied entry 10 of term 1, .*its log ends at 5.*belong together"):
+    with pytest.raises(
+        WrongFile, match=r"has applied entry 10 of term 1, .*its log ends at 5.*belong together"
+    ):
         place.open()
 
 
@@ -253,7 +264,9 @@ def test_another_nodes_queue_is_refused(made: Place, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     node_files.create(theirs / "node-2.raft.db", theirs / "node-2.queue.db", but(node_id=2))
     shutil.copy(theirs / "node-2.queue.db", made.queue)
-    with pytest.raises(WrongFile, match="belongs to n2 of the cluster c0ffee, .*put back the file that belongs"):
+    with pytest.raises(
+        WrongFile, match=r"belongs to n2 of the cluster c0ffee, .*put back the file that belongs"
+    ):
         made.open()
 
 
@@ -298,7 +311,9 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "open_it", [lambda place: place.open(), lambda place: read_identity(place.raft)], ids=["open", "read_identity"]
+    "open_it",
+    [lambda place: place.open(), lambda place: read_identity(place.raft)],
+    ids=["open", "read_identity"],
 )
 def test_a_path_that_is_a_folder_is_told(place: Place, open_it: Callable[[Place], object]) -> None:
     place.raft.mkdir()

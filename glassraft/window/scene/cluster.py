@@ -111,11 +111,10 @@ def _pips(stage: Stage, node: NodeFold, x: float, y: float, r: float) -> Iterato
     ordered = sorted(members, key=lambda id: (id not in node.votes_granted, id not in node.votes_refused, id))
     for at, id in enumerate(ordered):
         px = x + (at - (len(members) - 1) / 2) * step
-        if id in node.votes_granted:
-            fill = colour
-        else:
-            fill = theme.dead_line if id in node.votes_refused else theme.panel
-        line = theme.dead_line if id in node.votes_refused else colour
+        has_refused = id in node.votes_refused
+        not_granted = theme.dead_line if has_refused else theme.panel
+        fill = colour if id in node.votes_granted else not_granted
+        line = theme.dead_line if has_refused else colour
         yield Circle(f"n{node.id} pip {at}", px, y, size, fill, line, 1.4, ground=ground, layer=Layer.TEXT)
 
 
