@@ -139,6 +139,10 @@ class Single:
         )
         self.server.take_notes()
 
+    def leads(self) -> bool:
+        """Whether it is leader now."""
+        return self.server.role == "leader"
+
     @property
     def terms(self) -> list[int]:
         """The log as terms by index."""
