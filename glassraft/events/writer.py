@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from glassraft.events.files import EventFile
+from glassraft.json_encoder import make_encoder
 
 DISK_RETRY_S = 1.0
 """After a write failed, how long events are only counted before the disk is tried again."""
@@ -220,21 +220,7 @@ class EventWriter:
             )
 
 
-def _make_encoder() -> Callable[[dict[str, object]], str]:
-    """A JSON encoder made once: json.dumps and JSONEncoder.encode build one for every call."""
-    build: Any = getattr(json.encoder, "c_make_encoder", None)
-    if build is None:
-        return json.JSONEncoder(separators=(",", ":"), default=str, allow_nan=False).encode
-    encode: Any = build(None, str, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False)
-    join = "".join
-
-    def encoded(fields: dict[str, object]) -> str:
-        return join(encode(fields, 0))
-
-    return encoded
-
-
-_encode_strict = _make_encoder()
+_encode_strict = make_encoder(default=str)
 _quote: Callable[[str], str] = json.encoder.encode_basestring_ascii
 
 

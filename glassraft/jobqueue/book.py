@@ -7,7 +7,6 @@ Who decides what to write: submitting.py, running.py, due.py and sessions.py.
 """
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -16,11 +15,12 @@ from glassraft.errors import GlassraftError
 from glassraft.jobqueue import states
 from glassraft.jobqueue.counts import Counts
 from glassraft.jobqueue.schema import KIND_COMES_DUE, WRITES
+from glassraft.json_encoder import make_encoder
 
 HISTORY_KEPT: Final = 50
 TRACEBACKS_KEPT: Final = 10
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+_encode = make_encoder()
 
 
 class Refusal(NamedTuple):

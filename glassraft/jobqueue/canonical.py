@@ -9,11 +9,12 @@ import json
 from typing import Any
 
 from glassraft.errors import BadArgument
+from glassraft.json_encoder import make_encoder
 
 MAX_NESTING = 100
 """Deeper values are refused, so that no reader runs out of stack on what another accepted."""
 
-_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+_encode = make_encoder(sort_keys=True)
 
 
 def canonical(value: Any, max_nesting: int = MAX_NESTING) -> str:
@@ -40,7 +41,7 @@ def parse(text: str) -> Any:
     """The value of a JSON text. Raises BadArgument when it is not one (NaN and Infinity are not JSON)."""
     try:
         _refuse_deep(text, MAX_NESTING)
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _decode(text)
     except RecursionError:
         raise BadArgument(f"nested deeper than {MAX_NESTING} levels") from None
     except ValueError as error:
@@ -50,6 +51,9 @@ def parse(text: str) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 
 def _refuse_other_keys(value: Any) -> None:

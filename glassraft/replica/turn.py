@@ -283,7 +283,11 @@ def _wake(replica: Replica, now: float) -> bool:
     for command in woken:
         _propose(replica, command, now)
     machine = replica.queue.machine
-    if replica._may_tick() and machine.due_now(replica.cluster_clock.read_ms(now, replica.clock.wall_ms())):
+    if (
+        machine.next_due_ms() is not None
+        and replica._may_tick()
+        and machine.due_now(replica.cluster_clock.read_ms(now, replica.clock.wall_ms()))
+    ):
         _propose(replica, CommandArrived("Tick", commands.tick(), NOBODY), now)
         replica.tick_index = replica.server.log.last_index
         return True

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glassraft.errors import BadArgument
+from glassraft.json_encoder import make_encoder
 from glassraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -148,7 +149,7 @@ def _sender(named: Mapping[str, Any], name: str, context: Context) -> int:
 
 # --- Entries ---------------------------------------------------------------------------------
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = make_encoder()
 _KINDS = ("noop", "command")
 
 

@@ -198,7 +198,8 @@ class _Connection:
         self._stage: Stage = "idle"
         self._busy = False
         self._keep_alive = True
-        self._answering = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._answering = threading.Condition(self._lock)
         self._in_method = False
         self._call: Call | None = None  # the call that has no answer yet
         self._early: bytes | None = None  # what is left to send of an early answer
@@ -258,7 +259,7 @@ class _Connection:
     def _answer(self, body: bytes) -> None:
         """Run one call and send its answer, or what is left of it, or nothing where it comes LATER."""
         answer = self._outcome(body)
-        with self._answering:  # an early answer that is being written is finished first
+        with self._lock:  # an early answer that is being written is finished first
             self._in_method = False
             if self._early is not None:
                 answer, self._early = self._early, None
@@ -297,7 +298,7 @@ class _Connection:
     def _respond(self, call: Call, value: Any) -> None:
         """Call.respond: on any thread, while the connection's own is in the method or reads on already."""
         answer = self._message(_encoded(value))
-        with self._answering:
+        with self._lock:
             if self._call is not call:
                 return
             self._call = None
