@@ -7,7 +7,7 @@ Next: jobqueue/machine.py, which says what applying means.
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glassraft.jobqueue import schema
@@ -17,6 +17,7 @@ from glassraft.raft.log import Log
 from glassraft.raft.messages import Entry, LogPosition
 from glassraft.storage.creation import new_database
 from glassraft.storage.identity import (
+    DiskFailed,
     Identity,
     WrongFile,
     check_header,
@@ -26,6 +27,9 @@ from glassraft.storage.identity import (
 )
 
 CHECKPOINT_PAGES = 4_000
+
+IDLE_READERS = 8
+"""So many connections of readers are kept for the next ones; each has a cache of its own."""
 
 
 class QueueStore:
@@ -75,14 +79,19 @@ class QueueStore:
     def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
         """Apply in order; one outcome each. What is written is seen here at once, elsewhere after commit().
 
-        Raises DiskFailed or DamagedFile, and what the machine raises; then the node must stop.
+        Raises DiskFailed or DamagedFile, and what the machine raises: then the file is as it was
+        at the last commit(), and the node must stop and open it anew.
         """
         with translated_errors(self.path):
             if not self.connection.in_transaction:
                 self.connection.execute("BEGIN IMMEDIATE")
-            return [
-                self.machine.apply(entry.index, entry.term, entry.kind, entry.command) for entry in entries
-            ]
+            apply = self.machine.apply
+            try:
+                return [apply(entry.index, entry.term, entry.kind, entry.command) for entry in entries]
+            except BaseException:
+                # Half a command must never be committed, not even on the way out; the log has it whole.
+                self.connection.rollback()
+                raise
 
     def commit(self) -> None:
         """Let readers, and the file, have what was applied. Not synced, and nobody's answer waits for it.
@@ -96,20 +105,29 @@ class QueueStore:
 
     @contextmanager
     def reading(self) -> Iterator[QueueReader]:
-        """A view of what is applied, for one thread at a time; it never holds up, nor is held up by, the writer."""
-        try:
-            connection = self._idle_readers.pop()
-        except IndexError:
-            connection = connect(self.path)
-            connection.execute("PRAGMA query_only = 1")
+        """A view of what is applied, for one thread at a time; the writer and it never wait for each other."""
         with translated_errors(self.path):
-            yield QueueReader(connection)
-        self._idle_readers.append(connection)
+            connection = self._reader()
+            try:
+                yield QueueReader(connection)
+            finally:
+                if len(self._idle_readers) < IDLE_READERS:
+                    self._idle_readers.append(connection)
+                else:
+                    connection.close()
+
+    def _reader(self) -> sqlite3.Connection:
+        with suppress(IndexError):
+            return self._idle_readers.pop()
+        connection = connect(self.path)
+        connection.execute("PRAGMA query_only = 1")
+        return connection
 
     def close(self) -> None:
-        """Close the file and all idle readers."""
+        """Close the file and all idle readers. What a failing disk does not take now, the log brings again."""
         while self._idle_readers:
             self._idle_readers.pop().close()
-        self.commit()
+        with suppress(DiskFailed):
+            self.commit()
         with translated_errors(self.path):
             self.connection.close()
