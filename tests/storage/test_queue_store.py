@@ -83,7 +83,7 @@ def test_a_command_that_fails_in_the_middle_leaves_nothing_of_it(made: Place) ->
     store.connection.set_authorizer(fail_in_the_middle)
     store.connection.execute("SELECT 1").fetchone()
     new_statements = [Entry(21, 1, "command", entries[20].command)]
-    with pytest.raises(Exception, match="prohibited|authorized|damaged"):
+    with pytest.raises(Exception, match=r"prohibited|authorized|damaged"):
         store.apply(new_statements)
     store.connection.set_authorizer(None)
     assert history_writes
