@@ -33,7 +33,8 @@ from glassraft.replica.cluster_clock import ClusterClock
 from glassraft.replica.driver import Driver
 from glassraft.replica.peers import Peer, PeerNetwork
 from glassraft.replica.recorder import Recorder
-from glassraft.replica.service import Service, event_state
+from glassraft.replica.service import Service
+from glassraft.replica.state import event_state
 from glassraft.replica.turn import Replica
 from glassraft.rpc.server import RpcServer, ServerLimits
 from glassraft.storage import node_files
@@ -150,7 +151,9 @@ class Node:
             cluster_clock=ClusterClock(
                 self.id, members, CLOCKS_HEARD_FOR_HEARTBEATS * self.config.timings.heartbeat_s + 1.0
             ),
-            make_recorder=lambda replica: Recorder(self.id, self.writer, lambda: replica.server.current_term),
+            make_recorder=lambda replica: Recorder(
+                self.id, self.writer, lambda: replica.server.current_term, life=f"{clock.wall_ms():x}"
+            ),
             watchers=self.service.finished,
         )
         self.driver = Driver(self.replica, self._failed)
@@ -252,7 +255,9 @@ def end_on_signals(ending: Ending) -> None:
     def on_signal(number: int, frame: object) -> None:
         if ending.told.is_set():
             os._exit(128 + number)
-        ending.tell(0, f"stopped by {signal.Signals(number).name}")
+        # On a thread of its own: the main thread, which runs this, may hold the very lock that told needs.
+        reason = f"stopped by {signal.Signals(number).name}"
+        threading.Thread(target=ending.tell, args=(0, reason), name="signal", daemon=True).start()
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)

@@ -311,7 +311,7 @@ class Server:
         """Step down, or follow another: on a newer term, or on hearing this one's leader (§5.1, §5.2)."""
         self.assertions.term_never_goes_back(self.current_term, term)
         was, self.role = self.role, "follower"
-        self._enter_term(term)
+        self._enter_term(term, why)
         if self.leader_id != leader_id:
             self.leader_id = leader_id
             if leader_id is not None:
@@ -327,7 +327,7 @@ class Server:
         """Begin an election: a new term, a vote for itself, a new timer (§5.2)."""
         was, self.role = self.role, "candidate"
         self.leader_id = None
-        self._enter_term(self.rules.next_term(self.current_term))
+        self._enter_term(self.rules.next_term(self.current_term), why)
         self.votes = {}
         self.note("role", why, role="candidate", was=was, leader_id=None)
         self.vote_for(self.id, "votes_for_itself")
@@ -350,13 +350,13 @@ class Server:
         self.voted_for = candidate
         self.note("vote", why, candidate=candidate, granted=True)
 
-    def _enter_term(self, term: int) -> None:
+    def _enter_term(self, term: int, why: str) -> None:
         in_same_term = term == self.current_term
         if not self.rules.vote_kept_on_stepping_down(in_same_term):
             self.voted_for = None
         if not in_same_term:
             was, self.current_term = self.current_term, term
-            self.note("term", "entered", was=was)
+            self.note("term", why, was=was)
 
     # The log
 

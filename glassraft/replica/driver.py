@@ -42,7 +42,8 @@ class Driver:
         self._timer = threading.Thread(target=self._keep_time, name="timer", daemon=True)
 
     def start(self) -> None:
-        """Begin to keep time: elections, heartbeats, what is due."""
+        """Begin to keep time: elections, heartbeats, what is due. The first turn records how it starts."""
+        self.bring(TimePassed())
         self._timer.start()
 
     def bring(self, arrival: Arrival) -> None:

@@ -66,17 +66,21 @@ FIELDS: dict[type, Callable[[Any], dict[str, Any]]] = {
 
 
 class Recorder:
-    """Turns what the core and the turn do into events. `term()` gives the server's current term."""
+    """Turns what the core and the turn do into events.
 
-    def __init__(self, node: int, writer: EventWriter, term: Callable[[], int]) -> None:
+    `term()` gives the server's current term. `life` is told apart from this node's earlier lives, so
+    that no message id comes again, even where a kill kept the log from having all of them.
+    """
+
+    def __init__(self, node: int, writer: EventWriter, term: Callable[[], int], life: str = "0") -> None:
         self.writer = writer
         self._term = term
-        self._prefix = f"n{node}-"
-        self._sent = writer.seq  # message ids stay unique over restarts, as seq does
+        self._prefix = f"n{node}-{life}-"
+        self._sent = 0
 
     def next_message_id(self) -> str:
         """An id that no other message of this node ever had or will have."""
-        self._sent = max(self._sent + 1, self.writer.seq + 1)
+        self._sent += 1
         return f"{self._prefix}{self._sent}"
 
     def sent(self, message: Message, id: str) -> None:

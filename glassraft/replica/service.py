@@ -8,6 +8,7 @@ for the other side; node.py serves them.
 import json
 import os
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,6 +19,7 @@ from glassraft.events.writer import EventWriter
 from glassraft.jobqueue import commands, ids
 from glassraft.jobqueue.canonical import canonical, parse
 from glassraft.raft.messages import Message
+from glassraft.replica.answers import LaterAnswer, MakeAnswer, TakeTicket, each_item, the_one_item
 from glassraft.replica.arrivals import (
     Applied,
     CommandArrived,
@@ -33,6 +35,7 @@ from glassraft.replica.arrivals import (
 from glassraft.replica.driver import Driver
 from glassraft.replica.finished import FinishedJobs
 from glassraft.replica.peers import origin_of
+from glassraft.replica.state import wire_state
 from glassraft.replica.turn import PENDING_S, Replica
 from glassraft.rpc.faults import Fault
 from glassraft.rpc.methods import LATER, Call, Later, Method, as_fault
@@ -196,7 +199,7 @@ class Service:
         names = _json(queues, "queues")
         arguments = commands.check_take(worker, names, count, lease_ms)
         commands.check_session(session, number, low)
-        ticket = _TakeTicket(self._queue)
+        ticket = TakeTicket(self._queue)
         wait_s = min(max(wait_ms, 0) / 1000, LONGEST_WAIT_S)
         command = CommandArrived("Take", arguments, ticket, session, number, low)
         until = time.monotonic() + wait_s
@@ -212,28 +215,28 @@ class Service:
     def extend(self, call: Call, worker: str, lease_ms: int, items: str) -> Later:
         """Keep leases alive: a JSON list of [id, token, fraction?, note?]. An answer for each."""
         return self._command(
-            call, "Extend", commands.check_extend(worker, _json(items, "items"), lease_ms), _each
+            call, "Extend", commands.check_extend(worker, _json(items, "items"), lease_ms), each_item
         )
 
     def complete(self, call: Call, job: str, token: int, result: str) -> Later:
         """The attempt under this token succeeded with this result, any JSON."""
         arguments = commands.check_complete([[job, token, _json(result, "result")]])
-        return self._command(call, "Complete", arguments, _the_one)
+        return self._command(call, "Complete", arguments, the_one_item)
 
     def complete_many(self, call: Call, items: str) -> Later:
         """Many attempts succeeded: a JSON list of [id, token, result]. An answer for each."""
-        return self._command(call, "Complete", commands.check_complete(_json(items, "items")), _each)
+        return self._command(call, "Complete", commands.check_complete(_json(items, "items")), each_item)
 
     def fail(self, call: Call, job: str, token: int, error: str, traceback: str, retry: bool) -> Later:
         """The attempt under this token failed: the job is tried again after a while, or dead."""
         return self._command(
-            call, "Fail", commands.check_fail([[job, token, error, traceback, retry]]), _the_one
+            call, "Fail", commands.check_fail([[job, token, error, traceback, retry]]), the_one_item
         )
 
     def release(self, call: Call, job: str, token: int, delay_ms: int, reason: str = "") -> Later:
         """Give the job back, to be run in `delay_ms` at the earliest; the attempt does not count."""
         return self._command(
-            call, "Release", commands.check_release([[job, token, delay_ms, reason]]), _the_one
+            call, "Release", commands.check_release([[job, token, delay_ms, reason]]), the_one_item
         )
 
     def _command(
@@ -241,25 +244,28 @@ class Service:
         call: Call,
         op: str,
         arguments: str,
-        answer: "_MakeAnswer",
+        answer: MakeAnswer,
         numbered: tuple[str, int, int] = ("", 0, 0),
     ) -> Later:
         """Propose it; the driver answers the call when it is applied, without another thread in between."""
         commands.check_session(*numbered)
-        later = _LaterAnswer(self, call, answer)
+        later = LaterAnswer(self.finish, call, answer)
         self._driver.bring(CommandArrived(op, arguments, later, *numbered))
         return LATER
 
-    def finish(self, call: Call, began: float, result: Result, make_answer: "_MakeAnswer") -> None:
+    def finish(self, call: Call, began: float, result: Result, make_answer: MakeAnswer) -> None:
         """A command's result is known: answer its call, and record that."""
         fields: dict[str, Any] = {}
         try:
             index, answer = self._served(result)
             value: Any = make_answer(index, answer)
             outcome, fields["index"] = "ok", index
+            if "jobs" in answer:
+                fields["jobs"] = len(answer["jobs"])
         except Fault as fault:
             value, outcome = fault, fault.name
         except Exception as error:  # within the turn, which one call's answer must not end
+            traceback.print_exception(error)
             value, outcome = as_fault(call.method, error), "internal"
         self._record(call.method, began, outcome, fields)
         call.respond(value)
@@ -424,6 +430,9 @@ class Service:
             except Fault as fault:
                 outcome = fault.name
                 raise
+            except commands.TooLarge as error:
+                outcome = "too_large"
+                raise Fault.named("too_large", str(error)) from None
             except BadArgument:
                 outcome = "bad_argument"
                 raise
@@ -441,55 +450,6 @@ class Service:
         )
 
 
-_MakeAnswer = Callable[[int, dict[str, Any]], dict[str, Any]]
-
-
-def _each(index: int, answer: dict[str, Any]) -> dict[str, Any]:
-    return {"jobs": canonical(answer["jobs"])}
-
-
-def _the_one(index: int, answer: dict[str, Any]) -> dict[str, Any]:
-    item = answer["jobs"][0]
-    if not item["ok"]:
-        raise Fault.named(item["why"], item["message"], {"state": item.get("state", "")})
-    return {"state": item["state"]}
-
-
-class _LaterAnswer:
-    """A command's ticket whose call the driver answers itself."""
-
-    __slots__ = ("_answer", "_began", "_call", "_service")
-
-    def __init__(self, service: Service, call: Call, answer: _MakeAnswer) -> None:
-        self._service = service
-        self._call = call
-        self._answer = answer
-        self._began = time.perf_counter()
-
-    def settle(self, result: Result) -> None:
-        """Called by the turn."""
-        self._service.finish(self._call, self._began, result, self._answer)
-
-
-class _TakeTicket(Ticket):
-    """A Take's ticket: the driver reads the jobs that were taken, before anybody else can see them."""
-
-    __slots__ = ("_queue", "jobs")
-
-    def __init__(self, queue: QueueStore) -> None:
-        super().__init__()
-        self._queue = queue
-        self.jobs: list[dict[str, Any]] = []
-
-    def settle(self, result: Result) -> None:
-        """Called by the turn."""
-        if isinstance(result, Applied) and result.outcome.answer:
-            tokens = dict(result.outcome.answer["jobs"])
-            details = self._queue.own_reader.details([ids.from_text(job) for job in tokens])
-            self.jobs = [job for job in details if job["token"] == tokens[job["id"]]]
-        super().settle(result)
-
-
 def _help(function: Callable[..., Any]) -> str:
     return (function.__doc__ or "").strip()
 
@@ -499,58 +459,3 @@ def _json(text: str, what: str) -> Any:
         return parse(text)
     except BadArgument as error:
         raise BadArgument(f"{what}: {error}") from None
-
-
-# One node's state, for the wire and for the event log
-
-
-def wire_state(replica: Replica) -> dict[str, Any]:
-    """What State answers; who is absent is 0."""
-    server = replica.server
-    machine = replica.queue.machine
-    return {
-        "id": server.id,
-        "role": server.role,
-        "term": server.current_term,
-        "voted_for": server.voted_for or 0,
-        "leader_id": server.leader_id or 0,
-        "commit_index": server.commit_index,
-        "last_applied": machine.applied_index,
-        "last_log_index": server.log.last.index,
-        "last_log_term": server.log.last.term,
-        "first_log_index": server.log.first_index,
-        "pid": os.getpid(),
-        "members": list(server.members),
-        "peers": {
-            str(peer): {"next_index": progress.next_index, "match_index": progress.match_index}
-            for peer, progress in server.progress.items()
-        },
-        "clock": replica.recorder.writer.clock,
-        "seq": replica.recorder.writer.seq,
-        "digest": machine.digest,
-        "cluster_time_ms": replica.now_ms(),
-        "jobs": machine.counts(),
-    }
-
-
-def event_state(replica: Replica) -> dict[str, object]:
-    """The fields of a `state` event: the node's whole state, from which a fold can begin."""
-    server = replica.server
-    return {
-        "term": server.current_term,
-        "role": server.role,
-        "voted_for": server.voted_for,
-        "leader_id": server.leader_id,
-        "commit_index": server.commit_index,
-        "last_applied": replica.queue.machine.applied_index,
-        "last_log_index": server.log.last.index,
-        "last_log_term": server.log.last.term,
-        "first_log_index": server.log.first_index,
-        "log": [[first, last, term] for first, last, term in server.log.terms],
-        "peers": {
-            str(peer): [progress.next_index, progress.match_index]
-            for peer, progress in server.progress.items()
-        },
-        "members": list(server.members),
-        "pid": os.getpid(),
-    }

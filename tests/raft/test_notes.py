@@ -111,7 +111,7 @@ def test_a_commit_names_who_holds_the_entry() -> None:
         (request_vote(term=1), "vote", "term_is_stale"),
         (request_vote(term=2, last=(1, 1)), "vote", "may_grant_vote"),
         (request_vote(term=3), "vote", "candidate_log_is_up_to_date"),
-        (request_vote(term=3), "term", "entered"),
+        (request_vote(term=3), "term", "term_is_newer"),
         (append_entries(term=2, entries=entries(2)), "truncate", "entry_conflicts"),
         (append_entries(term=2), "leader", "heard_leader_of_its_term"),
         (append_entries(term=2, prev=(1, 1), commit=1), "commit", "follower_commit_index"),

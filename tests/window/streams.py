@@ -88,7 +88,7 @@ class Script:
         """The node's term rises."""
         was, self.terms[node] = self.terms[node], term
         if was != term:
-            self.write(node, "term", "entered", was=was)
+            self.write(node, "term", "term_is_newer", was=was)
 
     def message(
         self, src: int, dst: int, kind: str, *, received: bool = True, lost: str = "", **fields: Any
