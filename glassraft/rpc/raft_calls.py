@@ -36,7 +36,7 @@ APPEND_ENTRIES_SIGNATURE = ("struct", "int", "int", "int", "int", "string", "int
 class Context:
     """What travels with every message beside the paper's parameters.
 
-    `id` names the message ("n1-1234"), the same in the sender's and the receiver's events;
+    `id` names the message ("n1-19ab3f0c2d1-1234"), the same in the sender's and the receiver's events;
     `clock` is the sender's Lamport clock, `wall_ms` its wall clock in milliseconds since the
     epoch, `cluster` the cluster's id. A heartbeat also says up to which index the sender has
     `applied`, and the `digest` of its queue there, so that two nodes that differ are found.
