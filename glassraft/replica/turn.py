@@ -43,6 +43,7 @@ from glassraft.replica.arrivals import (
     MessageLost,
     Origin,
     ReadArrived,
+    Result,
     Settles,
     ShutDown,
     TakeArrived,
@@ -122,6 +123,18 @@ class Pending:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class PendingRead:
+    """A read that waits for a majority to confirm this leader, and until when (monotonic seconds)."""
+
+    ticket: Settles
+    until: float
+
+    def settle(self, result: Result) -> None:
+        """Tell whoever waits."""
+        self.ticket.settle(result)
+
+
 class Replica:
     """One node: the server, its disk and queue, and those who wait. Owned by one thread at a time."""
 
@@ -146,9 +159,11 @@ class Replica:
         self.server = make_server(self._opening)
         self.recorder = make_recorder(self)
         self.digests = Digests()
+        self.digests.remember(queue.machine.applied_index, queue.machine.digest)
         self.takes = WaitingTakes(queue.machine)
         self.pending: dict[int, Pending] = {}
         self.tick_index = 0
+        self.stopping = False
         self.commit_due = NEVER
         self.leader_heard_at = clock.monotonic()
 
@@ -206,6 +221,8 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
         if len(ready.committed) >= APPLY_BATCH_ENTRIES:
             has_more = True
             break
+    if replica.stopping:
+        _tell_everybody_to_go(replica)
     if replica.commit_due <= now:
         _commit_queue(replica)
     replica.recorder.writer.flush()
@@ -277,7 +294,7 @@ def _commit_queue(replica: Replica) -> None:
 
 def _wake(replica: Replica, now: float) -> bool:
     """A leader proposes what waits for no client: Takes that can be served now, and a Tick that is due."""
-    if replica.server.role != "leader":
+    if replica.server.role != "leader" or replica.stopping:
         return False
     woken = replica.takes.wake(now)
     for command in woken:
@@ -301,9 +318,35 @@ def _tell_those_who_wait_for_a_leader(replica: Replica) -> None:
         for pending in waiting.values():
             pending.ticket.settle(Unserved("deposed"))
     replica.takes.refuse_all("not_leader")
+    replica.tick_index = 0  # a Tick of this leadership may be gone with it
+
+
+def _tell_everybody_to_go(replica: Replica) -> None:
+    """The node stops: what could be finished is, and nobody else waits any longer."""
+    waiting, replica.pending = replica.pending, {}
+    for pending in waiting.values():
+        pending.ticket.settle(Unserved("shutting_down"))
+    replica.takes.refuse_all("shutting_down")
+    _give_up_reads(replica, "shutting_down", NEVER)
+
+
+def _give_up_reads(replica: Replica, why: str, until: float) -> None:
+    """Forget the reads whose time is over by then: without a majority nobody would ever confirm them."""
+    reads = replica.server.waiting_reads
+    replica.server.waiting_reads = [read for read in reads if read.ticket.until > until]
+    for read in reads:
+        if read.ticket.until <= until:
+            read.ticket.settle(Unserved(why))
 
 
 # What each arrival means
+
+
+def _command(replica: Replica, arrival: CommandArrived, now: float) -> None:
+    if replica.stopping:
+        arrival.ticket.settle(Unserved("shutting_down"))
+    else:
+        _propose(replica, arrival, now)
 
 
 def _propose(replica: Replica, arrival: CommandArrived, now: float) -> None:
@@ -343,7 +386,7 @@ def _lost(replica: Replica, arrival: MessageLost, now: float) -> None:
 
 
 def _read(replica: Replica, arrival: ReadArrived, now: float) -> None:
-    replica.server.step(Read(arrival.ticket), now)
+    replica.server.step(Read(PendingRead(arrival.ticket, now + PENDING_S)), now)
 
 
 def _look(replica: Replica, arrival: Look, now: float) -> None:
@@ -355,16 +398,11 @@ def _time_passed(replica: Replica, arrival: TimePassed, now: float) -> None:
     overdue = [index for index, pending in replica.pending.items() if pending.until <= now]
     for index in overdue:
         replica.pending.pop(index).ticket.settle(Unserved("no_quorum"))
+    _give_up_reads(replica, "no_quorum", now)
 
 
 def _shut_down(replica: Replica, arrival: ShutDown, now: float) -> None:
-    waiting, replica.pending = replica.pending, {}
-    for pending in waiting.values():
-        pending.ticket.settle(Unserved("shutting_down"))
-    replica.takes.refuse_all("shutting_down")
-    for read in replica.server.waiting_reads:
-        read.ticket.settle(Unserved("shutting_down"))
-    replica.server.waiting_reads = []
+    replica.stopping = True
 
 
 class _Nobody:
@@ -378,7 +416,7 @@ NOBODY = _Nobody()
 STEPS: dict[type, Callable[[Replica, Any, float], None]] = {
     MessageArrived: _message,
     MessageLost: _lost,
-    CommandArrived: _propose,
+    CommandArrived: _command,
     TakeArrived: _take,
     ReadArrived: _read,
     Look: _look,

@@ -6,6 +6,7 @@ alone. Next: queue_store.py, for what is applied; raft/server.py, for who decide
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
@@ -37,8 +38,10 @@ SCHEMA = (
     " queue_file TEXT NOT NULL) STRICT",
 )
 
-CHECKPOINT_PAGES = 4_000
-"""How far SQLite's write-ahead log grows before it is copied into the file: 16 MiB, so seldom."""
+CHECKPOINT_PAGES = 2_000
+"""How long SQLite's write-ahead log gets before it is copied into the file and begun anew."""
+
+PAGE_BYTES = 4_096
 
 READ_BYTES = 4 * 1024 * 1024
 """How much is read back at a time, for a follower or a queue far behind: more than a message or a batch takes."""
@@ -72,6 +75,7 @@ class RaftStore:
                 hard_state = the_row(self.connection, path, "SELECT term, voted_for FROM hard_state")
                 self.hard_state = HardState(*hard_state)
                 self.queue_file = str(the_row(self.connection, path, "SELECT queue_file FROM snapshot")[0])
+            self._lengthen_wal()
         except BaseException:
             self.connection.close()
             raise
@@ -83,6 +87,27 @@ class RaftStore:
         # Takes the lock now, so that a second process learns at once whose file it is.
         self.connection.execute("BEGIN IMMEDIATE")
         self.connection.execute("COMMIT")
+
+    def _lengthen_wal(self) -> None:
+        """Give the write-ahead log its full length once, so that saves write over it in place.
+
+        Syncing a file that grows also writes the file system's journal; one that does not takes
+        half the time (measured). Where there is no room for it, saves are slower and as safe.
+        """
+        wal = self.path.with_name(self.path.name + "-wal")
+        if wal.exists() and wal.stat().st_size >= CHECKPOINT_PAGES * PAGE_BYTES:
+            return
+        execute = self.connection.execute
+        with suppress(sqlite3.OperationalError):
+            execute("BEGIN IMMEDIATE")
+            execute("CREATE TABLE filler (bytes BLOB)")
+            for _ in range(CHECKPOINT_PAGES // 100):
+                execute("INSERT INTO filler VALUES (zeroblob(?))", (100 * PAGE_BYTES,))
+            execute("DROP TABLE filler")
+            execute("COMMIT")
+            execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        if self.connection.in_transaction:
+            execute("ROLLBACK")
 
     @classmethod
     def create(cls, path: Path, identity: Identity, queue_file: str) -> None:
