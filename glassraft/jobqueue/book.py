@@ -92,6 +92,7 @@ class Book:
         self.lease_gap_ms: int = row[4]
         self.counts = Counts(connection)
         self.sessions: int = connection.execute("SELECT count(*) FROM sessions").fetchone()[0]
+        self.session_marks: dict[str, tuple[int, int]] = {}  # of sessions.py: low and highest answered
         self.first_session_check_ms: int | None = None
         self.find_first_session_check()
         self.transitions: list[tuple[int, str, str]] = []

@@ -14,10 +14,13 @@ from glassraft.jobqueue.commands import HOUR_MS, SECOND_MS
 from glassraft.jobqueue.states import RUNNING
 
 MAX_SESSIONS: Final = 200_000
+MARKS_KEPT: Final = 10_000
+"""How many sessions are remembered between two commands; the tables have all."""
 EXPIRY_BUDGET: Final = 64
 """How many sessions a command looks at for expiry: apart from, and beside, the rows that come due."""
 
 SESSION: Final = "SELECT low FROM sessions WHERE id = ?"
+HIGHEST: Final = "SELECT max(number) FROM answers WHERE session = ?"
 ANSWER: Final = "SELECT answer FROM answers WHERE session = ? AND number = ?"
 TO_CHECK: Final = "SELECT id, used_ms FROM sessions WHERE check_ms <= ? ORDER BY check_ms, id LIMIT ?"
 
@@ -30,17 +33,20 @@ def ttl_ms(session: str) -> int:
 
 def recall(book: Book, op: str, session: str, number: int, low: int) -> dict[str, Any] | Refusal | None:
     """The answer that this number already has, or why it gets none; None when it is to be run now."""
-    row = book.connection.execute(SESSION, (session,)).fetchone()
-    if row is None:
+    marks = _marks(book, session)
+    if marks is None:
         return _open(book, session, number, low)
-    known_low = row[0]
+    known_low, highest = marks
     new_low = max(known_low, low)
+    book.session_marks[session] = (new_low, highest)
     book.write("session used", [(book.now_ms, new_low, session)])
     if new_low > known_low:
         book.write("answers below", [(session, new_low)])
     if number < new_low:
         message = f"number {number} of the session is below {new_low}, the lowest that its client awaits"
         return Refusal("stale_number", message, {"number": number, "low": new_low})
+    if number > highest:
+        return None
     stored = book.connection.execute(ANSWER, (session, number)).fetchone()
     if stored is None:
         return None
@@ -71,6 +77,8 @@ def remember(book: Book, op: str, session: str, number: int, answer: dict[str, A
     """Stores the answer of a command that was run, or refused for what it asked: [op, answer, refusal]."""
     stored = [op, None, list(answer)] if isinstance(answer, Refusal) else [op, answer, None]
     book.write("answer", [(session, number, canonical(stored))])
+    low, highest = book.session_marks[session]
+    book.session_marks[session] = (low, max(highest, number))
 
 
 def expire(book: Book) -> None:
@@ -87,8 +95,26 @@ def expire(book: Book) -> None:
         else:
             book.write("session expired", [(session,)])
             book.write("answers of", [(session,)])
+            book.session_marks.pop(session, None)
             book.sessions -= 1
     book.find_first_session_check()
+
+
+def _marks(book: Book, session: str) -> tuple[int, int] | None:
+    """The session's low and the highest number that has an answer; None where there is no such session.
+
+    Remembered, since nearly every command of a session is its newest: that one needs no look into the tables.
+    """
+    marks = book.session_marks.get(session)
+    if marks is None:
+        row = book.connection.execute(SESSION, (session,)).fetchone()
+        if row is None:
+            return None
+        if len(book.session_marks) >= MARKS_KEPT:
+            book.session_marks.clear()
+        highest = book.connection.execute(HIGHEST, (session,)).fetchone()[0] or 0
+        marks = book.session_marks[session] = (row[0], highest)
+    return marks
 
 
 def _open(book: Book, session: str, number: int, low: int) -> Refusal | None:
@@ -101,6 +127,7 @@ def _open(book: Book, session: str, number: int, low: int) -> Refusal | None:
     check_ms = book.now_ms + ttl_ms(session)
     book.write("session", [(session, book.now_ms, low, check_ms)])
     book.sessions += 1
+    book.session_marks[session] = (low, 0)
     if book.first_session_check_ms is None or check_ms < book.first_session_check_ms:
         book.first_session_check_ms = check_ms
     return None
