@@ -362,7 +362,7 @@ def _take(replica: Replica, arrival: TakeArrived, now: float) -> None:
     if replica.server.role != "leader":
         arrival.command.ticket.settle(Unserved("not_leader"))
     else:
-        replica.takes.add(arrival)
+        replica.takes.add(arrival, replica.server.log.last_index)
 
 
 def _message(replica: Replica, arrival: MessageArrived, now: float) -> None:

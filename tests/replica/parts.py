@@ -24,7 +24,7 @@ from glassraft.raft.messages import (
     Message,
     RequestVoteReply,
 )
-from glassraft.raft.server import HardState, Persisted, Server, Settings
+from glassraft.raft.server import NEVER_STARTED, HardState, Persisted, Server, Settings
 from glassraft.replica.arrivals import (
     Arrival,
     CommandArrived,
@@ -82,9 +82,7 @@ class MemoryDisk:
         self.hard_state = hard_state
         self.entries = list(entries)
 
-    def save(
-        self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]
-    ) -> None:
+    def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
         self.effects.do(f"save {hard_state and tuple(hard_state)} {[entry.index for entry in entries]}")
         if hard_state is not None:
             self.hard_state = hard_state
@@ -168,7 +166,7 @@ class Bench:
 
     size: int = 3
     id: int = 1
-    hard_state: HardState = HardState()
+    hard_state: HardState = NEVER_STARTED
     entries: Sequence[Entry] = ()
     effects: Effects = field(default_factory=Effects)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -203,9 +201,7 @@ class Bench:
             network=self.network,
             clock=self.clock,
             cluster_clock=ClusterClock(self.id, members, 1.5),
-            make_recorder=lambda replica: Recorder(
-                self.id, self.writer, lambda: replica.server.current_term
-            ),
+            make_recorder=lambda replica: Recorder(self.id, self.writer, lambda: replica.server.current_term),
             watchers=self.finished,
         )
         self._ids = itertools.count(1)
@@ -226,7 +222,9 @@ class Bench:
 
     def arrives(self, message: Message) -> MessageArrived:
         """A message from another node, whose clocks are right."""
-        return MessageArrived(message, Origin(f"n{message.sender}-{next(self._ids)}", 1, self.clock.wall_ms()))
+        return MessageArrived(
+            message, Origin(f"n{message.sender}-{next(self._ids)}", 1, self.clock.wall_ms())
+        )
 
     def pass_time(self, seconds: float) -> None:
         self.clock.now += seconds
@@ -260,7 +258,13 @@ class Bench:
         return waiter
 
     def take(
-        self, name: str = "take", *, wait_s: float = 10.0, count: int = 1, queue: str = "default", **other: Any
+        self,
+        name: str = "take",
+        *,
+        wait_s: float = 10.0,
+        count: int = 1,
+        queue: str = "default",
+        **other: Any,
     ) -> tuple[TakeArrived, Waiter]:
         """A worker that asks for jobs. `other`: session, number, low; is_alive."""
         waiter = Waiter(self.effects, name)

@@ -348,7 +348,7 @@ def test_a_node_whose_queue_differs_from_its_leaders_stops() -> None:
     same = type(arrived)(heartbeat, Origin("n2-9", 9, bench.clock.wall_ms(), 2, mine))
     bench.turn(same)
     different = type(arrived)(heartbeat, Origin("n2-10", 10, bench.clock.wall_ms(), 2, "0" * 64))
-    with pytest.raises(QueuesDiffer, match="after index 2 .*keep the files of both"):
+    with pytest.raises(QueuesDiffer, match=r"after index 2 .*keep the files of both"):
         bench.turn(different)
 
 
