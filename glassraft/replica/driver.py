@@ -19,8 +19,8 @@ TURNS_FOR_OTHERS = 8
 BATCH_ARRIVALS = 2_000
 """How many arrivals one turn steps at most, so that heartbeats are never held up for long."""
 
-SHORTEST_SLEEP_S = 0.001
-"""While another thread drives, a deadline that has come is its business: the timer does not spin on it."""
+LONGEST_SLEEP_S = 3600.0
+NEVER = float("inf")
 
 LOOK_TIMEOUT_S = 10.0
 
@@ -35,10 +35,11 @@ class Driver:
         self._driving = threading.Lock()
         self._stopped = False
         self._failed = False
+        self._has_more = False
+        self._must_relieve = False
+        self._deadline = NEVER  # the replica's, as of the last turn: the timer must not look at it during one
         self._wakes_at = 0.0
         self._timer_wakes = threading.Condition()
-        self._must_relieve = False
-        self._has_more = False
         self._timer = threading.Thread(target=self._keep_time, name="timer", daemon=True)
 
     def start(self) -> None:
@@ -57,24 +58,39 @@ class Driver:
     def look(self, see: Callable[[Replica], None]) -> None:
         """Let `see` look at the replica between two turns; returns when it has."""
         seen = threading.Event()
+        errors: list[Exception] = []
 
         def see_and_tell(replica: Replica) -> None:
             try:
                 see(replica)
+            except Exception as error:  # it is the looker's, and no reason to end the node
+                errors.append(error)
             finally:
                 seen.set()
 
         self.bring(Look(see_and_tell))
         if not seen.wait(LOOK_TIMEOUT_S):
             raise TimeoutError("the node is too busy to be looked at")
+        if errors:
+            raise errors[0]
+
+    def shut_down(self) -> None:
+        """Finish the batch under way and tell those who wait; whoever comes after that is told at once.
+
+        Turns go on until stop(), so that nobody's call is left without an answer.
+        """
+        self._inbox.append(ShutDown())
+        with self._driving:
+            while self._inbox and not self._replica.stopping and not self._failed:
+                self._drive(1)
+        self._drive_if_nobody_does()
 
     def stop(self) -> None:
-        """Finish the batch under way, tell those who wait, and run no more turns."""
-        self.bring(ShutDown())
+        """Shut down, and run no more turns."""
+        self.shut_down()
         with self._driving:
             self._stopped = True
-        with self._timer_wakes:
-            self._timer_wakes.notify()
+        self._wake_timer()
         if self._timer.is_alive() and self._timer is not threading.current_thread():
             self._timer.join()
 
@@ -102,36 +118,46 @@ class Driver:
                 arrivals.append(inbox.popleft())
             try:
                 self._has_more = turn(self._replica, arrivals)
+                self._deadline = self._replica.next_deadline
             except BaseException as error:
-                self._failed = True
-                self._has_more = False
-                self._on_failure(error)
+                self._fail(error)
             done += 1
         if self._failed:
             inbox.clear()
-        elif self._replica.next_deadline < self._wakes_at:
-            with self._timer_wakes:
-                self._timer_wakes.notify()
+        elif self._deadline < self._wakes_at:
+            self._wake_timer()
         return done
+
+    def _fail(self, error: BaseException) -> None:
+        self._failed = True
+        self._has_more = False
+        self._wake_timer()
+        self._on_failure(error)
 
     def _ask_for_relief(self) -> None:
         self._must_relieve = True
+        self._wake_timer()
+
+    def _wake_timer(self) -> None:
         with self._timer_wakes:
             self._timer_wakes.notify()
 
     def _keep_time(self) -> None:
         """The timer's thread: brings the time when a deadline has come, and relieves a thread that drove for long."""
+        monotonic = self._replica.clock.monotonic
         while not self._stopped and not self._failed:
             if self._must_relieve:
                 self._must_relieve = False
                 self._drive_if_nobody_does()
-            now = self._replica.clock.monotonic()
-            if self._replica.next_deadline <= now:
+            if self._deadline <= monotonic():
+                # The turn that steps it finds the next deadline; until then there is nothing to bring.
+                self._deadline = NEVER
                 self.bring(TimePassed())
             with self._timer_wakes:
                 # From here on, whoever makes an earlier deadline wakes this thread.
-                self._wakes_at = float("inf")
-                if not self._must_relieve and not self._stopped:
-                    self._wakes_at = max(self._replica.next_deadline, now + SHORTEST_SLEEP_S)
-                    self._timer_wakes.wait(max(0.0, self._wakes_at - self._replica.clock.monotonic()))
+                self._wakes_at = NEVER
+                if not (self._must_relieve or self._stopped or self._failed):
+                    self._wakes_at = self._deadline
+                    sleep_s = self._wakes_at - monotonic()
+                    self._timer_wakes.wait(min(max(0.0, sleep_s), LONGEST_SLEEP_S))
                 self._wakes_at = 0.0
