@@ -75,7 +75,9 @@ def memory_mb(pid: int) -> float:
 def main() -> int:
     """Fill, start, measure, print."""
     parser = argparse.ArgumentParser(description="Measure a node's memory and start with a long history.")
-    parser.add_argument("--jobs", type=int, default=JOBS, metavar="N", help=f"finished jobs (default {JOBS:,})")
+    parser.add_argument(
+        "--jobs", type=int, default=JOBS, metavar="N", help=f"finished jobs (default {JOBS:,})"
+    )
     jobs = parser.parse_args().jobs
     if sys.platform != "linux":
         print("footprint: only Linux tells a process's memory in /proc", file=sys.stderr)

@@ -289,12 +289,17 @@ class Service:
             return Fault.named("shutting_down", f"n{self._id} is shutting down")
         name = "outcome_unknown" if why == "deposed" else "not_leader"
         said = f"n{self._id} lost the lead meanwhile" if why == "deposed" else f"n{self._id} does not lead"
+        members = len(self._addresses)
         leader = self._replica.server.leader_id
         if leader is None or leader == self._id:
-            return Fault.named(name, f"{said}, and no leader is known yet", {"leader_id": 0})
+            return Fault.named(
+                name, f"{said}, and no leader is known yet", {"leader_id": 0, "members": members}
+            )
         host, port = self._addresses[leader]
         return Fault.named(
-            name, f"{said}; ask n{leader} at {host}:{port}", {"leader_id": leader, "host": host, "port": port}
+            name,
+            f"{said}; ask n{leader} at {host}:{port}",
+            {"leader_id": leader, "host": host, "port": port, "members": members},
         )
 
     def _no_quorum(self, name: str, fate: str) -> Fault:
@@ -303,7 +308,7 @@ class Service:
             name,
             f"no quorum: n{self._id} got no answer from a majority ({needed} of {len(self._addresses)} nodes are "
             f"needed) within {PENDING_S:g} s; {fate}",
-            {"needed": needed},
+            {"needed": needed, "members": len(self._addresses)},
         )
 
     # The queue: reads
@@ -366,8 +371,8 @@ class Service:
             return
         ticket = Ticket()
         self._driver.bring(ReadArrived(ticket))
-        result = ticket.wait(PENDING_S)
-        if result is None:
+        result = ticket.wait(2 * PENDING_S)
+        if result is None or result == Unserved("no_quorum"):
             raise self._no_quorum("no_quorum", "nothing was read")
         if isinstance(result, Unserved):
             raise self._unserved(result)

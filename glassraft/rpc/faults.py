@@ -31,7 +31,7 @@ _ROWS = (
         3,
         "not_leader",
         "This node does not lead. Nothing was done; ask the leader.",
-        "leader_id (0: not known), and where it is known host, port",
+        "leader_id (0: not known), and where it is known host, port; members: how many nodes there are",
     ),
     FaultKind(4, "too_large", "A body is over its limit (HTTP status 413). Nothing was done."),
     FaultKind(5, "not_found", "There is no such job.", "state: empty"),

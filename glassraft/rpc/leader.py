@@ -166,6 +166,7 @@ class _Search:
         self._pause_s = SHORTEST_PAUSE_S
         self._in_doubt = False
         self._last_words = ""
+        self._members = len(calls.nodes)  # until a node says how many there really are
 
     def next_node(self) -> int:
         """Whom to ask now; pauses between rounds. Raises what a call ends with that had no answer in time."""
@@ -199,6 +200,8 @@ class _Search:
         self._answers[node] = True
         self._calls.has_answered = True
         self._last_words = fault.message
+        members = fault.detail.get("members")
+        self._members = members if isinstance(members, int) and members > 0 else self._members
         if fault.name in IN_DOUBT:
             self._in_doubt = self._in_doubt or self._changes
         elif fault.name == "full" and self._in_doubt:
@@ -244,8 +247,8 @@ class _Search:
         """What to tell the caller: how many nodes answer, and whether anything may have happened."""
         nodes = self._calls.nodes
         answering = sum(self._does_answer(node) for node in range(len(nodes)))
-        needed = len(nodes) // 2 + 1
-        answer = f"{answering} of {len(nodes)} nodes {'answers' if answering == 1 else 'answer'}"
+        needed = self._members // 2 + 1
+        answer = f"{answering} of {self._members} nodes {'answers' if answering == 1 else 'answer'}"
         if answering == 0:
             addresses = ", ".join(f"{host}:{port}" for host, port in nodes)
             said = f"no node answers at {addresses}: is the cluster running? start it with python cluster.py"
