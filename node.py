@@ -18,15 +18,17 @@ import hashlib
 import os
 import random
 import signal
+import sqlite3
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
 from glassraft import __version__
 from glassraft.config import Config, load
-from glassraft.errors import ConfigError, GlassraftError, StorageError
+from glassraft.errors import GlassraftError, StorageError
 from glassraft.events.writer import EventWriter
 from glassraft.raft.server import Server, Settings
 from glassraft.replica.cluster_clock import ClusterClock
@@ -37,8 +39,9 @@ from glassraft.replica.service import Service
 from glassraft.replica.state import event_state
 from glassraft.replica.turn import Replica
 from glassraft.rpc.server import RpcServer, ServerLimits
+from glassraft.rpc.sockets import AddressInUse
 from glassraft.storage import node_files
-from glassraft.storage.identity import DiskFailed, Identity
+from glassraft.storage.identity import DiskFailed, FileInUse, Identity
 
 EXIT_REFUSED = 2
 EXIT_PORT_IN_USE = 3
@@ -123,6 +126,7 @@ class Node:
             self.service.methods(),
             limits=ServerLimits(max_body=limits.max_body_bytes, max_connections=limits.max_connections),
             name=self.address.name,
+            on_error=lambda method, error: traceback.print_exception(error),
         )
         self.writer = EventWriter(
             self.id,
@@ -161,7 +165,7 @@ class Node:
 
     def _failed(self, error: BaseException) -> None:
         """A turn could not be finished: nothing may be promised any more, so the process ends."""
-        if isinstance(error, StorageError):
+        if isinstance(error, StorageError | sqlite3.Error):
             self.ending.tell(EXIT_DISK_FAILED, str(error))
         else:
             self.ending.tell(
@@ -192,10 +196,11 @@ class Node:
 
     def stop(self, reason: str) -> None:
         """Finish the batch under way, answer those who wait, close the files, and write a last event."""
-        self.driver.stop()
+        self.driver.shut_down()
         self.service.finished.close()
         self.rpc.stop(STOP_GRACE_S)
         self.network.stop()
+        self.driver.stop()
         self.writer.write("stop", self.replica.server.current_term, reason=reason)
         self.writer.close()
         self.files.close()
@@ -293,6 +298,13 @@ def run(options: argparse.Namespace, ending: Ending) -> int:
     return ending.status
 
 
+def status_of(error: GlassraftError) -> int:
+    """The exit status of a node that could not start."""
+    if isinstance(error, AddressInUse):
+        return EXIT_PORT_IN_USE
+    return EXIT_DISK_FAILED if isinstance(error, DiskFailed) and not isinstance(error, FileInUse) else EXIT_REFUSED
+
+
 def main() -> int:
     """Run one node until it is told to stop."""
     options = parse_arguments()
@@ -304,15 +316,9 @@ def main() -> int:
     name = f"n{options.id}"
     try:
         status = run(options, ending)
-    except ConfigError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return EXIT_PORT_IN_USE if "in use" in str(error) else EXIT_REFUSED
-    except DiskFailed as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return EXIT_DISK_FAILED
     except GlassraftError as error:
         print(f"{name}: {error}", file=sys.stderr)
-        return EXIT_REFUSED
+        return status_of(error)
     if status:
         print(f"{name}: {ending.reason}", file=sys.stderr)
     return status

@@ -20,6 +20,10 @@ _WINDOWS = os.name == "nt"
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 
 
+class AddressInUse(ConfigError):
+    """Another program listens there."""
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening, non-blocking socket. ConfigError where the address cannot be had."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -34,21 +38,25 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setblocking(False)
     except OSError as error:
         listener.close()
-        raise ConfigError(_why_not_bound(host, port, error)) from error
+        raise _why_not_bound(host, port, error) from error
     except OverflowError:
         listener.close()
         raise ConfigError(f"{port} is not a port; choose one from 1 to 65535") from None
     return listener
 
 
-def _why_not_bound(host: str, port: int, error: OSError) -> str:
+def _why_not_bound(host: str, port: int, error: OSError) -> ConfigError:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use: stop the program that has it, or choose another port"
+        return AddressInUse(
+            f"port {port} on {host} is in use: stop the program that has it, or choose another port"
+        )
     if error.errno == errno.EACCES:
-        return f"port {port} on {host} may not be used by this user: choose another one, above 1023"
+        return ConfigError(
+            f"port {port} on {host} may not be used by this user: choose another one, above 1023"
+        )
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is not an address of this machine ({error.strerror}): correct the host"
-    return f"cannot listen at {host}:{port}: {error.strerror or error}"
+        return ConfigError(f"{host} is not an address of this machine ({error.strerror}): correct the host")
+    return ConfigError(f"cannot listen at {host}:{port}: {error.strerror or error}")
 
 
 def connect(host: str, port: int, timeout_s: float) -> socket.socket:

@@ -31,6 +31,10 @@ class DiskFailed(StorageError):
     """The disk refused to read or write: full, failing, or not permitted."""
 
 
+class FileInUse(DiskFailed):
+    """Another process has the file open: its node runs already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """`members` maps each node's id to its "host:port"."""
@@ -84,7 +88,7 @@ def members_from_text(text: str) -> dict[int, str]:
 def read_identity(raft_file: Path) -> Identity | None:
     """Whose this raft file is; None where there is no such file.
 
-    Raises StorageError when it cannot be read, and DiskFailed while its node has it open.
+    Raises StorageError when it cannot be read, and FileInUse while its node has it open.
     """
     if not raft_file.exists():
         return None
@@ -162,7 +166,7 @@ class translated_errors:
         if code is None:
             return  # not SQLite's, but Python's complaint about how it was called: a bug
         if code & PRIMARY_CODE in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise DiskFailed(f"{self.path} is in use by another process: stop that node first") from error
+            raise FileInUse(f"{self.path} is in use by another process: stop that node first") from error
         if code & PRIMARY_CODE in DISK_REFUSES:
             raise self._disk_failed(str(error)) from error
         raise DamagedFile(f"{self.path} is damaged ({error}): {WHAT_TO_DO_WITH_DAMAGE}") from error
