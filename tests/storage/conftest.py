@@ -41,6 +41,18 @@ class Place:
                 opened.close()
 
 
+@pytest.fixture(autouse=True)
+def short_wal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening a file writes its write-ahead log to full length, 16 MiB: not in every test."""
+    if "full_length_wal" not in request.fixturenames:
+        monkeypatch.setattr(RaftStore, "_lengthen_wal", lambda store: None)
+
+
+@pytest.fixture
+def full_length_wal() -> None:
+    """For a test that wants it as it is."""
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
     """An empty folder for a node's files."""

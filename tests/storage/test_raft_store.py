@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES
 from glassraft.raft.messages import EMPTY_LOG, Entry, LogPosition
 from glassraft.raft.server import HardState, Persisted
+from glassraft.storage import raft_store as raft_stores
 from glassraft.storage.identity import DiskFailed
-from glassraft.storage.raft_store import READ_BYTES, RaftStore
+from glassraft.storage.raft_store import CHECKPOINT_PAGES, PAGE_BYTES, READ_BYTES, RaftStore
 from tests.storage.conftest import Place
 from tests.storage.samples import IDENTITY, save, submissions
 
@@ -149,6 +150,59 @@ def test_a_full_disk_is_told_and_nothing_of_the_save_is_there(made: Place) -> No
     again = made.open_raft()
     assert again.hard_state == HardState(0, None)
     assert again.read(1, 100) == submissions(1, 10)
+
+
+# The write-ahead log at full length
+
+
+@pytest.mark.usefixtures("full_length_wal")
+def test_saves_write_over_a_wal_of_full_length(made: Place) -> None:
+    store = made.open_raft()
+    wal = made.raft.with_name(made.raft.name + "-wal")
+    length = wal.stat().st_size
+    assert length >= CHECKPOINT_PAGES * PAGE_BYTES
+    for index in range(1, 200):
+        save(store, submissions(index, index))
+    assert wal.stat().st_size == length
+    store.close()
+    assert made.open_raft().read(1, 1000) == submissions(1, 199)
+
+
+@pytest.mark.usefixtures("full_length_wal")
+def test_what_the_wal_held_before_does_not_come_back(made: Place, tmp_path: Path) -> None:
+    """The file as a power failure leaves it: new saves at the -wal's beginning, old bytes behind them."""
+    store = made.open_raft()
+    save(store, submissions(1, 3))
+    store.save(HardState(4, 1), 2, submissions(2, 5, term=4))
+    copy = tmp_path / "copy" / made.raft.name
+    copy.parent.mkdir()
+    for suffix in ("", "-wal"):
+        copy.with_name(copy.name + suffix).write_bytes(
+            made.raft.with_name(made.raft.name + suffix).read_bytes()
+        )
+    again = RaftStore(copy, IDENTITY)
+    assert again.hard_state == HardState(4, 1)
+    assert again.read(1, 100) == [*submissions(1, 1), *submissions(2, 5, term=4)]
+    again.close()
+
+
+@pytest.mark.usefixtures("full_length_wal")
+def test_a_wal_that_finds_no_room_is_done_without(made: Place) -> None:
+    connection = sqlite3.connect(made.raft)
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.close()
+    connect = raft_stores.connect
+
+    def connect_to_a_small_disk(path: Path) -> sqlite3.Connection:
+        opened = connect(path)
+        opened.execute(f"PRAGMA max_page_count = {pages + 50}")
+        return opened
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(raft_stores, "connect", connect_to_a_small_disk)
+        store = made.open_raft()
+    save(store, submissions(1, 5))
+    assert store.load_log().last_index == 5
 
 
 # The tail
