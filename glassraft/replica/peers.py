@@ -29,8 +29,12 @@ from glassraft.rpc.raft_calls import Context, from_reply, to_call
 SMALL_BYTES = 32 * 1024
 """An AppendEntries with more than this in its commands goes by the bulk connection."""
 
-UNANSWERED_BYTES = 128 * 1024
-"""So much may be unanswered on the small connection: half of what its socket buffers for sure."""
+UNANSWERED_BYTES = 80 * 1024
+"""So much may be unanswered on the small connection when a message is written to it.
+
+With the largest small message, five times as long on the wire if all of it is escaped, that is
+less than its socket buffers for sure (rpc.sockets.SEND_BUFFER_BYTES).
+"""
 
 SILENCE_S = 10.0
 """A connection on which nothing was answered for so long is given up: the machine behind it may be gone."""
@@ -107,7 +111,7 @@ class Peer:
         with self._small_lock:
             if not self._small_is_up:
                 return "not connected"
-            if self._on_small and now - self._on_small[0][2] > SILENCE_S:
+            if now - self._unanswered_since(now) > SILENCE_S:
                 self._small.close()
                 return "no answer"
             if self._small.unanswered_bytes > UNANSWERED_BYTES:
@@ -116,6 +120,13 @@ class Peer:
             with contextlib.suppress(ConnectionFailed):  # its reader tells of all that was under way
                 self._small.send(*to_call(message, self._context(origin)))
         return ""
+
+    def _unanswered_since(self, now: float) -> float:
+        """When the oldest message without an answer went out; its reader may take it out at any moment."""
+        try:
+            return self._on_small[0][2]
+        except IndexError:
+            return now
 
     def _context(self, origin: Origin) -> Context:
         return Context(
@@ -139,16 +150,24 @@ class Peer:
             try:
                 self._small.connect()
             except ConnectionFailed:
-                self._stopping.wait(RECONNECT_AFTER_S[min(failures, len(RECONNECT_AFTER_S) - 1)])
+                self._pause(failures)
                 failures += 1
                 continue
-            failures = 0
             self._small_is_up = True
-            self._read_replies()
+            answers = self._read_replies()
             self._give_up_on_small()
+            if answers:
+                failures = 0
+            else:  # it was accepted and came to nothing: a full server does that, for one
+                self._pause(failures)
+                failures += 1
 
-    def _read_replies(self) -> None:
-        """Until the connection breaks."""
+    def _pause(self, failures: int) -> None:
+        self._stopping.wait(RECONNECT_AFTER_S[min(failures, len(RECONNECT_AFTER_S) - 1)])
+
+    def _read_replies(self) -> int:
+        """Until the connection breaks; how many came."""
+        answers = 0
         while not self._stopping.is_set():
             why = ""
             try:
@@ -157,14 +176,16 @@ class Peer:
                 why = fault.name
                 struct = None
             except ConnectionFailed:
-                return
+                break
             if not self._on_small:
-                return  # an answer to nothing: not a sound peer's
+                break  # an answer to nothing: not a sound peer's
             message, id, _ = self._on_small.popleft()
+            answers += 1
             if struct is None:
                 self._lost(message, id, why)
             else:
                 self._arrived(message, id, struct)
+        return answers
 
     def _give_up_on_small(self) -> None:
         with self._small_lock:
@@ -194,6 +215,10 @@ class Peer:
         """The reply's struct, or why there is none."""
         try:
             method, params = to_call(message, self._context(origin))
+            self._bulk.connect()
+            if self._stopping.is_set():  # stop() may have looked for a connection before there was this one
+                self._bulk.close()
+                return None, "not connected"
             return self._bulk.call(method, *params, timeout_s=BULK_TIMEOUT_S), ""
         except ConnectionFailed as error:
             return None, "connection broke" if error.sent else "connection refused"
@@ -206,6 +231,9 @@ class Peer:
             reply, context = from_reply(kind, struct, self._node)
         except BadArgument as error:
             self._lost(request, id, f"unreadable reply: {error}")
+            return
+        if reply.sender != self.id:  # two addresses are mixed up
+            self._lost(request, id, f"answered by n{reply.sender}")
             return
         self._bring(MessageArrived(reply, origin_of(context)))
 
