@@ -314,7 +314,7 @@ class Window:
             "o": lambda: self._on_selected(self._doer.open_log),
             "s": self._doer.submit,
             "d": self._other_theme,
-            "Escape": lambda: self.view.select(self.view.selected),
+            "Escape": lambda: self.view.select(None),
             "Left": lambda: self._turn_tab(-1),
             "Right": lambda: self._turn_tab(1),
             "Up": lambda: self._scroll(1),

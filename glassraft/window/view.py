@@ -49,5 +49,5 @@ class View:
         self.notice, self.notice_until = text, now + for_s
 
     def select(self, node: int | None) -> None:
-        """Choose a node, or none; choosing the chosen one again lets it go."""
-        self.selected = None if node == self.selected else node
+        """Choose a node, or none."""
+        self.selected = node
