@@ -10,7 +10,6 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from glassraft import __version__
@@ -147,8 +146,7 @@ class Service:
 
         def respond(reply: Message, origin: Origin) -> None:
             assert isinstance(reply, Reply)
-            with suppress(OSError):  # the peer has gone; it will ask again
-                call.respond(to_reply(reply, self._context(origin)))
+            _give(call, to_reply(reply, self._context(origin)))
             answered.settle(NothingReady())
 
         self._driver.bring(MessageArrived(message, origin_of(context), respond))
@@ -268,7 +266,7 @@ class Service:
             traceback.print_exception(error)
             value, outcome = as_fault(call.method, error), "internal"
         self._record(call.method, began, outcome, fields)
-        call.respond(value)
+        _give(call, value)
 
     def _served(self, result: Result | None) -> tuple[int, dict[str, Any]]:
         """The index and the answer. Raises the Fault that fits."""
@@ -453,6 +451,14 @@ class Service:
         self._writer.write(
             "answer", self._replica.server.current_term, method=method, ms=ms, outcome=outcome, **fields
         )
+
+
+def _give(call: Call, value: Any) -> None:
+    """Answer a call from within the turn, which a bug on the way to one caller must not end."""
+    try:
+        call.respond(value)
+    except Exception as error:
+        traceback.print_exception(error)
 
 
 def _help(function: Callable[..., Any]) -> str:

@@ -6,7 +6,9 @@ Time stands still unless a test moves it. Next: world.py, several replicas on re
 import itertools
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -74,6 +76,16 @@ class FakeClock:
         return int(self._wall_ms + self.now * 1000)
 
 
+class RealClock(FakeClock):
+    """The machine's own."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
 class MemoryDisk:
     """Term, vote and log, durable when save() has returned."""
 
@@ -119,6 +131,10 @@ class MemoryQueue:
         self.effects.do(f"commit {self.machine.applied_index}")
         self.machine.flush()
         self.committed_index = self.machine.applied_index
+
+    @contextmanager
+    def reading(self) -> Iterator[QueueReader]:
+        yield self.own_reader
 
 
 class RecordingNetwork:

@@ -11,19 +11,9 @@ import pytest
 from glassraft.replica import driver as drivers
 from glassraft.replica.arrivals import Applied, Arrival, Look, TimePassed, Unserved
 from glassraft.replica.driver import BATCH_ARRIVALS, TURNS_FOR_OTHERS, Driver
-from tests.replica.parts import Bench, FakeClock, MemoryDisk, wait_until
+from tests.replica.parts import Bench, MemoryDisk, RealClock, wait_until
 
 ENOUGH_S = 20.0
-
-
-class RealClock(FakeClock):
-    """The machine's own."""
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def wall_ms(self) -> int:
-        return time.time_ns() // 1_000_000
 
 
 class Stub:
