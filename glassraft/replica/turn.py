@@ -107,7 +107,7 @@ class Watchers(Protocol):
 
 NEVER = float("inf")
 
-QUEUE_COMMIT_S = 0.02
+QUEUE_COMMIT_S = 0.1
 """Applied commands share a commit of the queue's file for so long; a read is not kept waiting for it."""
 
 PENDING_S = 5.0
