@@ -36,6 +36,7 @@ from glassraft.replica.arrivals import (
     Confirmed,
     MessageArrived,
     MessageLost,
+    NothingReady,
     Origin,
     ReadArrived,
     Result,
@@ -399,6 +400,8 @@ class World:
         if isinstance(result, Applied):
             self.highest_acknowledged = max(self.highest_acknowledged, result.index)
             self._note(client, result)
+        elif isinstance(result, NothingReady):
+            client.number -= 1  # nothing was logged, so the number is free, and a new session has not begun
         elif isinstance(result, Confirmed):
             assert result.index >= client.since, "a read from before what was acknowledged"
             self.reads += 1
