@@ -17,6 +17,7 @@ from glassraft.errors import BadArgument
 from glassraft.events.writer import EventWriter
 from glassraft.jobqueue import commands, ids
 from glassraft.jobqueue.canonical import canonical, parse
+from glassraft.jobqueue.states import FINISHED
 from glassraft.raft.messages import Message
 from glassraft.replica.answers import LaterAnswer, MakeAnswer, TakeTicket, each_item, the_one_item
 from glassraft.replica.arrivals import (
@@ -340,7 +341,10 @@ class Service:
             return {"stats": canonical(reader.stats()), **self._age(stale)}
 
     def wait(self, call: Call, jobs: str, timeout_ms: int) -> dict[str, Any]:
-        """Those of the jobs (a JSON list of ids) that are finished, as soon as one is, or after the timeout."""
+        """Those of the jobs (a JSON list of ids) that are finished, as soon as one is, or after the timeout.
+
+        Where their results are large, only the first of them: ask again for the rest.
+        """
         names = _json(jobs, "jobs")
         if not isinstance(names, list) or not 1 <= len(names) <= 1_000:
             raise BadArgument("jobs must be a JSON list of 1 to 1000 ids")
@@ -353,15 +357,24 @@ class Service:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0 or one_finished.wait(min(left_s, 1.0)):
                     break
-            return {"jobs": canonical(finished or self._finished_of(names))}
+            finished = finished or self._finished_of(names)
+            return {"jobs": "[" + ",".join(finished) + "]"}
 
-    def _finished_of(self, names: Sequence[str]) -> Sequence[dict[str, Any]]:
+    def _finished_of(self, names: Sequence[str]) -> Sequence[str]:
+        """Those that are finished, as JSON, up to BYTES_AT_ONCE of it."""
+        finished: list[str] = []
+        size = 0
         with self._queue.reading() as reader:
-            outcomes = [reader.outcome(name) for name in names]
-        for name, outcome in zip(names, outcomes, strict=True):
-            if outcome is None:
-                raise Fault.named("not_found", f"there is no job {name}")
-        return [outcome for outcome in outcomes if outcome and ("result" in outcome or "error" in outcome)]
+            for name in names:
+                outcome = reader.outcome(name)
+                if outcome is None:
+                    raise Fault.named("not_found", f"there is no job {name}")
+                if outcome["state"] in FINISHED:
+                    finished.append(canonical(outcome))
+                    size += len(finished[-1])
+                    if size >= BYTES_AT_ONCE:
+                        break
+        return finished
 
     def _read(self, stale: bool) -> None:
         """Returns when what is applied here holds all that was committed when the call came; at once if `stale`."""

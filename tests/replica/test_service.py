@@ -331,6 +331,21 @@ def test_wait_answers_as_soon_as_one_is_done(lone: Desk) -> None:
     assert [job["id"] for job in json.loads(answers[0]["jobs"])] == jobs[:1]
 
 
+def test_wait_answers_with_no_more_than_fits(lone: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of a thousand jobs could be hundreds of megabytes: the client asks again for the rest."""
+    monkeypatch.setattr(services, "BYTES_AT_ONCE", 100)
+    jobs = [lone.call("Submit", "", 1, 1, JOB)["job"] for _ in range(10)]
+    complete(lone, 10)
+    waiting = list(jobs)
+    answers = 0
+    while waiting:
+        done = [job["id"] for job in json.loads(lone.call("Wait", json.dumps(waiting), 60_000)["jobs"])]
+        assert 1 <= len(done) <= 3
+        waiting = [job for job in waiting if job not in done]
+        answers += 1
+    assert answers > 3
+
+
 def test_wait_ends_with_nothing_when_its_time_is_over(lone: Desk) -> None:
     job = lone.call("Submit", "", 1, 1, JOB)["job"]
     assert lone.call("Wait", json.dumps([job]), 20) == {"jobs": "[]"}

@@ -181,22 +181,6 @@ def test_a_command_that_arrives_together_with_its_leaders_end_is_told(led: Bench
     assert of_after.result == Unserved("not_leader")
 
 
-def test_a_command_whose_place_was_taken_is_told_so() -> None:
-    """Only a leader that comes back finds its old entry's place taken: it had forgotten its waiters then."""
-    bench = Bench()
-    bench.become_leader()
-    arrival, waiter = bench.command()
-    bench.turn(arrival)
-    pending = bench.replica.pending[2]
-    bench.turn(bench.arrives(newer_leader(bench, prev=LogPosition(1, 1))))
-    assert waiter.result == Unserved("deposed")
-    waiter.result = None
-    bench.replica.pending[2] = pending
-    request = AppendEntries(2, 1, 2, LogPosition(1, 1), (opening(2, 2),), 2, 2)
-    bench.turn(bench.arrives(request))
-    assert waiter.result in (Unserved("overwritten"), Unserved("deposed"))
-
-
 def test_without_a_majority_a_command_is_given_up_after_a_while(led: Bench) -> None:
     arrival, waiter = led.command()
     led.turn(arrival)
