@@ -114,6 +114,10 @@ PENDING_S = 5.0
 """How long a command may wait for a majority before its client is told that there is none."""
 
 
+ROUNDS_A_TURN = 20
+"""A turn's Ready leads to the next, without end on a node alone whose jobs come due by the thousand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pending:
     """A proposal of this leader that is not applied yet, who waits for it, and until when (monotonic seconds)."""
@@ -200,8 +204,9 @@ class Replica:
 def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
     """Step everything that has arrived, and do what comes of it, until nothing is left to do.
 
-    True when it stopped after a large batch of entries to apply: a node that is far behind takes
-    in what has arrived between two of them. Call again then, with or without arrivals.
+    True when it stopped before that, after a large batch of entries to apply or after ROUNDS_A_TURN:
+    a node that has much to do takes in what has arrived meanwhile. Call again then, with or without
+    arrivals.
 
     Raises what the disk or the queue raise: then the node must stop, and what was not acknowledged
     was not promised.
@@ -211,7 +216,8 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
         STEPS[type(arrival)](replica, arrival, now)
         replica.recorder.notes(replica.server.take_notes())
     replica.server.step(TimeIs(), now)
-    while True:
+    has_more = True
+    for _ in range(ROUNDS_A_TURN):
         ready = replica.server.ready()
         replica.recorder.notes(replica.server.take_notes())
         if ready.is_empty and not _wake(replica, now):
@@ -219,7 +225,6 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
             break
         _carry_out(replica, ready, now)
         if len(ready.committed) >= APPLY_BATCH_ENTRIES:
-            has_more = True
             break
     if replica.stopping:
         _tell_everybody_to_go(replica)

@@ -287,6 +287,17 @@ def test_ticks_come_back_to_back_while_rows_are_due(led: Bench) -> None:
     assert ticks == 4, "256 rows each"
 
 
+def test_a_node_alone_takes_in_what_arrives_between_its_ticks(lone: Bench) -> None:
+    for _ in range(20):
+        submit_scheduled(lone, 1_000)
+    lone.pass_time(1.5)
+    assert lone.turn(TimePassed()) is True
+    assert 0 < lone.queue.machine.counts()["ready"] < 10_000
+    while lone.turn():
+        pass
+    assert lone.queue.machine.counts()["ready"] == 20_000
+
+
 def test_one_tick_at_a_time_is_under_way(led: Bench) -> None:
     submit_scheduled(led, 1_000)
     led.pass_time(1.5)
