@@ -15,7 +15,7 @@ TAIL_ENTRIES = 10_000
 TAIL_BYTES = 16 * 1024 * 1024
 
 EntryReader = Callable[[int, int], Sequence[Entry]]
-"""Reads the entries first..last (both included) from the disk, in order."""
+"""Reads entries from `first` on, up to `last` (included), from the disk, in order; at least one, maybe not all."""
 
 
 def _no_older_entries(first: int, last: int) -> Sequence[Entry]:
