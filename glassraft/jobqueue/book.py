@@ -14,7 +14,8 @@ from typing import Any, Final, NamedTuple
 from glassraft.errors import GlassraftError
 from glassraft.jobqueue import states
 from glassraft.jobqueue.counts import Counts
-from glassraft.jobqueue.schema import KIND_COMES_DUE, WRITES
+from glassraft.jobqueue.schema import KIND_COMES_DUE
+from glassraft.jobqueue.write_behind import WriteBehind
 from glassraft.json_encoder import make_encoder
 
 HISTORY_KEPT: Final = 50
@@ -79,7 +80,10 @@ class Book:
     """The tables behind one connection, whose transactions are the caller's."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
+        self._connection = connection
+        self._tables = WriteBehind(connection)
+        self.read = self._tables.read
+        self.drain = self._tables.drain
         row = connection.execute(
             "SELECT applied_index, applied_term, digest, now_ms, lease_gap_ms FROM applied WHERE one = 1"
         ).fetchone()
@@ -122,8 +126,9 @@ class Book:
 
     def flush(self) -> None:
         """What is kept in memory reaches its tables, before the caller commits."""
+        self.drain()
         self.counts.flush()
-        self.connection.execute(
+        self._connection.execute(
             "UPDATE applied SET applied_index = ?, applied_term = ?, digest = ?, now_ms = ?, lease_gap_ms = ?"
             " WHERE one = 1",
             (self.index, self.term, self.digest, self.now_ms, self.lease_gap_ms),
@@ -132,20 +137,19 @@ class Book:
     def add_lease_gap(self, gap_ms: int) -> None:
         """Lease time falls behind cluster time by so much more; readers are to know it at once."""
         self.lease_gap_ms += gap_ms
-        self.connection.execute("UPDATE applied SET lease_gap_ms = ? WHERE one = 1", (self.lease_gap_ms,))
+        self._connection.execute("UPDATE applied SET lease_gap_ms = ? WHERE one = 1", (self.lease_gap_ms,))
         self.expect_less()
 
     # Writing
 
     def write(self, name: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Runs the statement of schema.WRITES once for each of the rows, and records it for the digest."""
-        if len(rows) == 1:
-            self.connection.execute(WRITES[name], rows[0])
-        elif rows:
-            self.connection.executemany(WRITES[name], rows)
-        else:
-            return
-        self._written.append((name, rows))
+        """Runs the statement of schema.WRITES once for each of the rows, and records it for the digest.
+
+        `rows` must not change afterwards.
+        """
+        if rows:
+            self._tables.write(name, rows)
+            self._written.append((name, rows))
 
     def move(
         self,
@@ -184,7 +188,7 @@ class Book:
     def add_traceback(self, job: int, n: int, traceback: str) -> None:
         """The traceback that belongs to row `n` of the job's history; the last 10 are kept."""
         self.write("traceback", [(job, n, traceback)])
-        too_old = self.connection.execute(
+        too_old = self.read(
             "SELECT n FROM tracebacks WHERE job = ? ORDER BY n DESC LIMIT 1 OFFSET ?", (job, TRACEBACKS_KEPT)
         ).fetchone()
         if too_old:
@@ -210,8 +214,8 @@ class Book:
     def first_due_ms(self) -> int | None:
         """The cluster time of the next row of `due` or end of a lease; None where there is neither."""
         if not self._first_due_exact:
-            lease = self.connection.execute(FIRST_LEASE).fetchone()
-            due = self.connection.execute(FIRST_DUE).fetchone()
+            lease = self.read(FIRST_LEASE).fetchone()
+            due = self.read(FIRST_DUE).fetchone()
             times = ([lease[0] + self.lease_gap_ms] if lease else []) + ([due[0]] if due else [])
             self._first_due_ms = min(times, default=None)
             self._first_due_exact = True
@@ -228,13 +232,13 @@ class Book:
 
     def job(self, number: int) -> Job | None:
         """The job's row as it is now."""
-        row = self.connection.execute(_BY_ID, (number,)).fetchone()
+        row = self.read(_BY_ID, (number,)).fetchone()
         return None if row is None else Job._make(row)
 
     def ready(self, queue: str, count: int) -> list[Job]:
         """The next jobs of a queue that may be taken: by priority, then by id."""
-        return [Job._make(row) for row in self.connection.execute(_READY, (queue, count))]
+        return [Job._make(row) for row in self.read(_READY, (queue, count))]
 
     def find_first_session_check(self) -> None:
         """When the next session is to be looked at, kept in memory so that most commands need not ask."""
-        self.first_session_check_ms = self.connection.execute(FIRST_SESSION_CHECK).fetchone()[0]
+        self.first_session_check_ms = self.read(FIRST_SESSION_CHECK).fetchone()[0]

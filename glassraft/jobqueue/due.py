@@ -27,8 +27,8 @@ def advance(book: Book) -> None:
     """Handles up to DUE_BUDGET rows whose time has come by the book's time."""
     if not book.is_due(book.now_ms):
         return
-    leases = book.connection.execute(LEASES_OVER, (book.lease_now_ms, DUE_BUDGET)).fetchall()
-    rows = book.connection.execute(ROWS_DUE, (book.now_ms, DUE_BUDGET)).fetchall()
+    leases = book.read(LEASES_OVER, (book.lease_now_ms, DUE_BUDGET)).fetchall()
+    rows = book.read(ROWS_DUE, (book.now_ms, DUE_BUDGET)).fetchall()
     steps = sorted([(until_ms + book.lease_gap_ms, KIND_LEASE, job) for until_ms, job in leases] + rows)
     for at_ms, kind, job in steps[:DUE_BUDGET]:
         if kind == KIND_LEASE:

@@ -8,7 +8,7 @@ its operation is run (submitting.py, running.py); book.py writes and keeps the d
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -97,6 +97,19 @@ class Machine:
 
     def apply(self, index: int, term: int, kind: str, command: str) -> Outcome:
         """Applies the next entry. Raises UnknownCommand, WrongOrder: then the node must stop."""
+        [outcome] = self.apply_all([(index, term, kind, command)])
+        return outcome
+
+    def apply_all(self, entries: Iterable[tuple[int, int, str, str]]) -> list[Outcome]:
+        """Applies the next entries, (index, term, kind, command) each, as `apply` does one after another.
+
+        The tables hold what was written when this returns.
+        """
+        outcomes = [self._apply(*entry) for entry in entries]
+        self._book.drain()
+        return outcomes
+
+    def _apply(self, index: int, term: int, kind: str, command: str) -> Outcome:
         book = self._book
         if index != book.index + 1:
             raise WrongOrder(f"entry {index} cannot be applied: the last one applied is {book.index}")

@@ -206,7 +206,7 @@ def _holds(job: Job, token: int) -> bool:
 def _again(book: Book, event: str, text: str, job: Job | None, token: int) -> dict[str, Any]:
     """The first answer, where this token already ended its attempt in this way; else a refusal."""
     if job is not None:
-        ended = book.connection.execute(ENDED, (job.id, token, event)).fetchone()
+        ended = book.read(ENDED, (job.id, token, event)).fetchone()
         if ended is not None:
             return {"job": text, "ok": True, "state": ended[0]}
     return _refuse(text, job, token)

@@ -47,7 +47,7 @@ def recall(book: Book, op: str, session: str, number: int, low: int) -> dict[str
         return Refusal("stale_number", message, {"number": number, "low": new_low})
     if number > highest:
         return None
-    stored = book.connection.execute(ANSWER, (session, number)).fetchone()
+    stored = book.read(ANSWER, (session, number)).fetchone()
     if stored is None:
         return None
     first_op, answer, refusal = json.loads(stored[0])
@@ -65,12 +65,12 @@ def is_settled(book: Book, session: str, number: int) -> bool:
     """Whether `recall` has an answer for this number, so that it need not wait for anything."""
     if not session:
         return False
-    row = book.connection.execute(SESSION, (session,)).fetchone()
+    row = book.read(SESSION, (session,)).fetchone()
     if row is None:
         return number > 1
     if number < row[0]:
         return True
-    return book.connection.execute(ANSWER, (session, number)).fetchone() is not None
+    return book.read(ANSWER, (session, number)).fetchone() is not None
 
 
 def remember(book: Book, op: str, session: str, number: int, answer: dict[str, Any] | Refusal) -> None:
@@ -88,7 +88,7 @@ def expire(book: Book) -> None:
     """
     if book.first_session_check_ms is None or book.first_session_check_ms > book.now_ms:
         return
-    for session, used_ms in book.connection.execute(TO_CHECK, (book.now_ms, EXPIRY_BUDGET)).fetchall():
+    for session, used_ms in book.read(TO_CHECK, (book.now_ms, EXPIRY_BUDGET)).fetchall():
         ends_ms = used_ms + ttl_ms(session)
         if ends_ms > book.now_ms:
             book.write("session checked", [(ends_ms, session)])
@@ -107,12 +107,12 @@ def _marks(book: Book, session: str) -> tuple[int, int] | None:
     """
     marks = book.session_marks.get(session)
     if marks is None:
-        row = book.connection.execute(SESSION, (session,)).fetchone()
+        row = book.read(SESSION, (session,)).fetchone()
         if row is None:
             return None
         if len(book.session_marks) >= MARKS_KEPT:
             book.session_marks.clear()
-        highest = book.connection.execute(HIGHEST, (session,)).fetchone()[0] or 0
+        highest = book.read(HIGHEST, (session,)).fetchone()[0] or 0
         marks = book.session_marks[session] = (row[0], highest)
     return marks
 

@@ -151,15 +151,20 @@ def _sender(named: Mapping[str, Any], name: str, context: Context) -> int:
 
 _encode = make_encoder()
 _KINDS = ("noop", "command")
+_latest: tuple[Entry | None, Entry | None, int, str] = (None, None, 0, "")
+"""What was encoded last: a leader sends the same entries to each of its peers."""
 
 
 def entries_text(entries: Sequence[Entry]) -> str:
     """Entries as one JSON text, [[index, term, kind, command], ...]: a seventh of the cost of structs."""
-    return (
-        _encode([(entry.index, entry.term, entry.kind, entry.command) for entry in entries])
-        if entries
-        else "[]"
-    )
+    if not entries:
+        return "[]"
+    global _latest
+    first, last, count, text = _latest
+    if entries[0] is not first or entries[-1] is not last or len(entries) != count:
+        text = _encode([(entry.index, entry.term, entry.kind, entry.command) for entry in entries])
+        _latest = (entries[0], entries[-1], len(entries), text)
+    return text
 
 
 def parse_entries(text: str, prev_log: LogPosition, term: int) -> tuple[Entry, ...]:

@@ -85,9 +85,10 @@ class QueueStore:
         with translated_errors(self.path):
             if not self.connection.in_transaction:
                 self.connection.execute("BEGIN IMMEDIATE")
-            apply = self.machine.apply
             try:
-                return [apply(entry.index, entry.term, entry.kind, entry.command) for entry in entries]
+                return self.machine.apply_all(
+                    (entry.index, entry.term, entry.kind, entry.command) for entry in entries
+                )
             except BaseException:
                 # Half a command must never be committed, not even on the way out; the log has it whole.
                 self.connection.rollback()
