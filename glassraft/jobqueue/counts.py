@@ -50,7 +50,8 @@ class Counts:
 
     def unfinished(self, queue: str) -> int:
         """The number of jobs of `queue` that are not finished."""
-        return sum(self.of(queue, state) for state in states.UNFINISHED)
+        of = self._counts.get
+        return sum([of((queue, state), 0) for state in states.UNFINISHED])
 
     def knows(self, queue: str) -> bool:
         """Whether the queue was ever used."""

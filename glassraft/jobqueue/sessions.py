@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from glassraft.jobqueue import ids
 from glassraft.jobqueue.book import Book, Refusal
-from glassraft.jobqueue.canonical import canonical
 from glassraft.jobqueue.commands import HOUR_MS, SECOND_MS
 from glassraft.jobqueue.states import RUNNING
+from glassraft.json_encoder import make_encoder
 
 MAX_SESSIONS: Final = 200_000
 MARKS_KEPT: Final = 10_000
@@ -23,6 +23,8 @@ SESSION: Final = "SELECT low FROM sessions WHERE id = ?"
 HIGHEST: Final = "SELECT max(number) FROM answers WHERE session = ?"
 ANSWER: Final = "SELECT answer FROM answers WHERE session = ? AND number = ?"
 TO_CHECK: Final = "SELECT id, used_ms FROM sessions WHERE check_ms <= ? ORDER BY check_ms, id LIMIT ?"
+
+_encode = make_encoder(sort_keys=True)  # canonical JSON; the machine's own answers need no check
 
 
 def ttl_ms(session: str) -> int:
@@ -76,7 +78,7 @@ def is_settled(book: Book, session: str, number: int) -> bool:
 def remember(book: Book, op: str, session: str, number: int, answer: dict[str, Any] | Refusal) -> None:
     """Stores the answer of a command that was run, or refused for what it asked: [op, answer, refusal]."""
     stored = [op, None, list(answer)] if isinstance(answer, Refusal) else [op, answer, None]
-    book.write("answer", [(session, number, canonical(stored))])
+    book.write("answer", [(session, number, _encode(stored))])
     low, highest = book.session_marks[session]
     book.session_marks[session] = (low, max(highest, number))
 

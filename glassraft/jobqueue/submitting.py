@@ -3,7 +3,6 @@
 Next: running.py, what happens to a job from then on.
 """
 
-from collections import Counter
 from typing import Any, Final
 
 from glassraft.jobqueue import ids
@@ -21,7 +20,10 @@ MAX_QUEUES: Final = 10_000
 def submit(book: Book, arguments: dict[str, Any]) -> dict[str, Any] | Refusal:
     """Answers {"jobs": [id, ...]}, in the order of the items."""
     items: list[dict[str, Any]] = arguments["jobs"]
-    per_queue = Counter([item.get("queue", DEFAULT_QUEUE) for item in items])
+    per_queue: dict[str, int] = {}
+    for item in items:
+        queue = item.get("queue", DEFAULT_QUEUE)
+        per_queue[queue] = per_queue.get(queue, 0) + 1
     refusal = _no_room(book, per_queue)
     if refusal is not None:
         return refusal
@@ -29,14 +31,14 @@ def submit(book: Book, arguments: dict[str, Any]) -> dict[str, Any] | Refusal:
     now_ms = book.now_ms
     first = ids.number(book.index, 0)
     jobs, payloads, history, due = [], [], [], []
-    moves: Counter[tuple[str, str]] = Counter()
+    moves: dict[tuple[str, str], int] = {}
     for job, item in enumerate(items, start=first):
         get = item.get
         queue = get("queue", DEFAULT_QUEUE)
         at_ms = get("at_ms", 0) or now_ms + get("delay_ms", 0)
         state = SCHEDULED if at_ms > now_ms else READY
         backoff = get("backoff", {})
-        moves[queue, state] += 1
+        moves[queue, state] = moves.get((queue, state), 0) + 1
         jobs.append(
             (
                 *(job, state, queue, item["task"], get("priority", 0), now_ms, max(at_ms, now_ms)),
@@ -59,7 +61,7 @@ def submit(book: Book, arguments: dict[str, Any]) -> dict[str, Any] | Refusal:
     return {"jobs": [ids.to_text(job[0]) for job in jobs]}
 
 
-def _no_room(book: Book, per_queue: Counter[str]) -> Refusal | None:
+def _no_room(book: Book, per_queue: dict[str, int]) -> Refusal | None:
     new_queues = [queue for queue in per_queue if not book.counts.knows(queue)]
     if book.counts.queues + len(new_queues) > MAX_QUEUES:
         message = f"there are {book.counts.queues:,} queues, and {MAX_QUEUES:,} may be: use one of them"

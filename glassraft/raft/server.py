@@ -63,8 +63,7 @@ class TimeIs:
     """The clock has moved: timers that are due go off."""
 
 
-@dataclass(frozen=True, slots=True)
-class Propose:
+class Propose(NamedTuple):
     """A client's command for the log. The ticket comes back in Ready.placed or Ready.refused."""
 
     ticket: Any
@@ -97,8 +96,7 @@ class Undelivered:
 Event = Message | TimeIs | Propose | Read | Persisted | Undelivered
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """Something happened, and the rule that decided: the raw material of the structured log."""
 
     event: str
@@ -366,7 +364,10 @@ class Server:
             self.log.append(entry)
         first = entries[0].index
         self._unsaved_from = first if self._unsaved_from is None else min(self._unsaved_from, first)
-        self.note("append", "", entries=entries)
+        if self._notes and self._notes[-1].event == "append":
+            self._notes[-1].fields["entries"].extend(entries)
+        else:
+            self.note("append", "", entries=list(entries))
 
     def truncate(self, first: int, why: str) -> None:
         """Remove the entry at `first` and all that follow it (§5.3)."""

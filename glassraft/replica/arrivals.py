@@ -7,7 +7,7 @@ where a client's thread waits; a simulator passes an object with the same `settl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from glassraft.jobqueue.machine import Outcome
 from glassraft.raft.messages import Message
@@ -115,8 +115,7 @@ class MessageLost:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class CommandArrived:
+class CommandArrived(NamedTuple):
     """A client's command, checked: the turn stamps it and proposes it."""
 
     op: str

@@ -17,7 +17,7 @@ blocks or knows a thread; who runs it, and when, is driver.py.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Event
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from glassraft.jobqueue import commands
 from glassraft.jobqueue.machine import Machine, Outcome
@@ -118,8 +118,7 @@ ROUNDS_A_TURN = 20
 """A turn's Ready leads to the next, without end on a node alone whose jobs come due by the thousand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """A proposal of this leader that is not applied yet, who waits for it, and until when (monotonic seconds)."""
 
     term: int
@@ -213,13 +212,14 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
     """
     now = replica.clock.monotonic()
     for arrival in arrivals:
+        if type(arrival) is not CommandArrived:  # commands that come together are noted together
+            _note_down(replica)
         STEPS[type(arrival)](replica, arrival, now)
-        replica.recorder.notes(replica.server.take_notes())
     replica.server.step(TimeIs(), now)
     has_more = True
     for _ in range(ROUNDS_A_TURN):
         ready = replica.server.ready()
-        replica.recorder.notes(replica.server.take_notes())
+        _note_down(replica)
         if ready.is_empty and not _wake(replica, now):
             has_more = False
             break
@@ -240,7 +240,7 @@ def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
     if ready.must_persist:
         replica.disk.save(ready.hard_state, ready.truncate_from, ready.entries)
         replica.server.step(replica.disk.persisted(replica.server.log.last), now)
-        replica.recorder.notes(replica.server.take_notes())
+        _note_down(replica)
     _send(replica, ready.messages_after)
     for placed in ready.placed:
         replica.pending[placed.index] = Pending(placed.term, placed.ticket, now + PENDING_S)
@@ -254,6 +254,13 @@ def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
         ticket.settle(Confirmed(replica.queue.machine.applied_index))
     if replica.server.role != "leader":
         _tell_those_who_wait_for_a_leader(replica)
+
+
+def _note_down(replica: Replica) -> None:
+    """What the server noted becomes events, before anything else does."""
+    notes = replica.server.take_notes()
+    if notes:
+        replica.recorder.notes(notes)
 
 
 def _send(replica: Replica, messages: Sequence[Message]) -> None:

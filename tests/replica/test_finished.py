@@ -1,7 +1,6 @@
 """Those who wait for jobs to finish are woken once readers can see the end, and nobody else is."""
 
 import threading
-from dataclasses import replace
 
 import pytest
 
@@ -38,7 +37,7 @@ def end(bench: Bench, number: int, op: str = "Complete") -> None:
         "Release": lambda: commands.check_release([[*item, 0, ""]]),
     }[op]()
     command, ended = bench.command()
-    bench.turn(replace(command, op=op, arguments=arguments))
+    bench.turn(command._replace(op=op, arguments=arguments))
     assert isinstance(ended.result, Applied)
 
 

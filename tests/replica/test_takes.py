@@ -138,7 +138,7 @@ def test_only_takes_of_the_jobs_queue_are_woken(lone: Bench) -> None:
 def test_a_take_of_many_queues_takes_from_any(lone: Bench) -> None:
     take, waiter = lone.take()
     arguments = commands.check_take("w1", ["a", "b"], 2, 30_000)
-    take = TakeArrived(replace(take.command, arguments=arguments), ("a", "b"), 2, take.until)
+    take = TakeArrived(take.command._replace(arguments=arguments), ("a", "b"), 2, take.until)
     lone.turn(take)
     lone.submit(queue="b")
     assert len(jobs(waiter)) == 1
@@ -161,7 +161,7 @@ def test_a_job_that_is_given_back_wakes_the_next(lone: Bench) -> None:
     lone.turn(first, second)
     assert isinstance(of_first.result, Applied)
     [job] = jobs(of_first)
-    released = replace(lone.command()[0], op="Release")
+    released = lone.command()[0]._replace(op="Release")
     arguments = commands.check_release([[job, of_first.result.index, 0, ""]])
     lone.turn(replace(released, arguments=arguments))
     assert jobs(of_second) == [job]
@@ -357,5 +357,5 @@ def submit_scheduled(bench: Bench, count: int) -> None:
     """So many jobs that come due in a second, in one command."""
     arrival, _ = bench.command()
     job: dict[str, Any] = {"task": "nothing", "delay_ms": 1_000}
-    bench.turn(replace(arrival, arguments=commands.check_submit([job] * count)))
+    bench.turn(arrival._replace(arguments=commands.check_submit([job] * count)))
     bench.acknowledge()
