@@ -127,6 +127,7 @@ class Node:
             limits=ServerLimits(max_body=limits.max_body_bytes, max_connections=limits.max_connections),
             name=self.address.name,
             on_error=lambda method, error: traceback.print_exception(error),
+            gathering=lambda: self.driver.gathering(),
         )
         self.writer = EventWriter(
             self.id,

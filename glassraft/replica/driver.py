@@ -6,15 +6,18 @@ themselves; an idle node answers without a single hand-over between threads. So 
 and queue are used by one thread at a time, and need no lock of their own.
 """
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from glassraft.replica.arrivals import Arrival, Look, ShutDown, TimePassed
 from glassraft.replica.turn import Replica, turn
 
 TURNS_FOR_OTHERS = 8
 """After so many turns a driving thread is relieved, so that its own caller is not kept waiting."""
+
+TURNS_FOR_A_GATHERER = 2
 
 BATCH_ARRIVALS = 2_000
 """How many arrivals one turn steps at most, so that heartbeats are never held up for long."""
@@ -33,6 +36,7 @@ class Driver:
         self._on_failure = on_failure
         self._inbox: deque[Arrival] = deque()
         self._driving = threading.Lock()
+        self._gatherer = 0
         self._stopped = False
         self._failed = False
         self._has_more = False
@@ -53,7 +57,18 @@ class Driver:
         Safe from any thread, and from within a turn. After a failure nothing is stepped any more.
         """
         self._inbox.append(arrival)
-        self._drive_if_nobody_does()
+        if threading.get_ident() != self._gatherer:
+            self._drive_if_nobody_does()
+
+    @contextlib.contextmanager
+    def gathering(self) -> Iterator[None]:
+        """What this thread brings within is stepped at the end, together. For one thread at a time."""
+        self._gatherer = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._gatherer = 0
+            self._drive_if_nobody_does(TURNS_FOR_A_GATHERER)
 
     def look(self, see: Callable[[Replica], None]) -> None:
         """Let `see` look at the replica between two turns; returns when it has."""

@@ -57,6 +57,10 @@ EVENTS_AT_ONCE = 2_000
 BYTES_AT_ONCE = 1024 * 1024
 
 
+SHORT = frozenset({"Submit", "SubmitMany", "Extend", "Complete", "CompleteMany", "Fail", "Release"})
+"""Methods that only bring a command: the driver answers."""
+
+
 class Service:
     """One node's methods."""
 
@@ -94,7 +98,9 @@ class Service:
             "Wait": (self.wait, ("struct", "string", "int"), 2),
         }
         served = {
-            name: Method(self._answering(name, function), signature, required, _help(function))
+            name: Method(
+                self._answering(name, function), signature, required, _help(function), short=name in SHORT
+            )
             for name, (function, signature, required) in table.items()
         }
         served["RequestVote"] = Method(self.request_vote, REQUEST_VOTE_SIGNATURE, 5, _help(self.request_vote))

@@ -226,6 +226,22 @@ class MessageReader:
             self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         return Request(self._read_body(rest, length), _keep_alive(line[3], headers))
 
+    def take_whole(self, received: bytes) -> bytes | None:
+        """Bytes that came in while nothing was here: the body, if they are one request of our own clients'.
+
+        Anything else is kept as the beginning of what read_request() reads.
+        """
+        end = received.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES)
+        ours = _OUR_REQUEST.fullmatch(received, 0, end + 2) if end >= 0 else None
+        if ours is not None and len(received) == end + 4 + int(ours[1]) <= self._max_body:
+            return received[end + 4 :]
+        self._buffer = received
+        return None
+
+    def put_back(self, received: bytes) -> None:
+        """read_request() is to begin with these bytes."""
+        self._buffer = received
+
     def read_response(self) -> Response:
         """The next response. Raises HttpError, ConnectionEnded, or the socket's own OSError."""
         head, rest = self._read_head(b"HTTP/1.")

@@ -59,13 +59,15 @@ class Method:
 
     `signature` is the result's type and then the parameters', in XML-RPC's names: int, double,
     boolean, string, base64, array, struct. The first `required` parameters must be given.
-    `function` is called as `function(call, *params)`.
+    `function` is called as `function(call, *params)`. It is `short` when it never waits: it may be
+    run by a thread that serves other connections too.
     """
 
     function: Callable[..., Any]
     signature: tuple[str, ...]
     required: int
     help: str
+    short: bool = False
 
 
 def _take_int(value: Any) -> int | None:
@@ -183,6 +185,15 @@ class MethodTable:
     def call(self, call: Call, params: Sequence[Any]) -> Any:
         """Run a call's method. Raises Fault unknown_method or bad_argument, and what the method raises."""
         return self._find(call.method)(call, params)
+
+    def is_short(self, name: str) -> bool:
+        """Whether the method never waits."""
+        return name in self._bound and self._bound[name].method.short
+
+    @property
+    def short(self) -> frozenset[bytes]:
+        """The names of the short methods."""
+        return frozenset(name.encode() for name, bound in self._bound.items() if bound.method.short)
 
     def _find(self, name: str) -> BoundMethod:
         bound = self._bound.get(name)

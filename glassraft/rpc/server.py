@@ -8,6 +8,7 @@ http.py and codec.py, the bytes.
 
 import contextlib
 import errno
+import re
 import select
 import socket
 import sys
@@ -31,6 +32,7 @@ from glassraft.rpc.http import (
     response_bytes,
 )
 from glassraft.rpc.methods import LATER, Call, Method, MethodTable, as_fault
+from glassraft.rpc.reception import Gathering, Reception
 
 __all__ = ["Call", "Method", "RpcServer", "ServerLimits"]
 
@@ -40,6 +42,11 @@ _LOOK_EVERY_S = 0.25
 
 _LAST_WAIT_S = 1.0
 """How long a thread may take to notice that its connection was cut."""
+
+_SHORT_BYTES = 64 * 1024
+"""A call that does not come in one piece of so many bytes is its own thread's."""
+
+_NAMED = re.compile(rb"[^>]{0,40}>\s*<methodCall>\s*<methodName>(\w{1,40})</methodName>").match
 
 _FAREWELL_S = 2.0
 """How long a refused client may go on sending before it is cut, so that it can read the refusal."""
@@ -80,12 +87,18 @@ class RpcServer:
         limits: ServerLimits | None = None,
         name: str = "rpc",
         on_error: OnError | None = None,
+        gathering: Gathering = contextlib.nullcontext,
     ) -> None:
-        """Bind and listen. ConfigError where the address cannot be had. Port 0 takes a free one."""
+        """Bind and listen. ConfigError where the address cannot be had. Port 0 takes a free one.
+
+        `gathering` is entered around short calls that came in together.
+        """
         self.name = name
         self.limits = limits or ServerLimits()
         self.on_error = on_error or _print_traceback
         self.table = MethodTable(methods)
+        self.short_methods = self.table.short
+        self.reception = Reception(name, gathering)
         self.stopping = False
         self._listener = sockets.listen(host, port)
         self.port: int = self._listener.getsockname()[1]
@@ -98,6 +111,7 @@ class RpcServer:
     def start(self) -> None:
         """Begin to serve. Calls that came in since binding wait in the listener's queue."""
         self._acceptor.start()
+        self.reception.start()
 
     def stop(self, grace_s: float = 2.0) -> None:
         """Take no more calls; those under way have `grace_s` seconds to be answered; end every thread.
@@ -111,6 +125,7 @@ class RpcServer:
         if self._acceptor.is_alive():
             self._acceptor.join()
         self._listener.close()
+        self.reception.stop()
         deadline = time.monotonic() + grace_s
         connections = self._snapshot()
         for connection in connections:
@@ -193,7 +208,7 @@ class _Connection:
         self.deadline = time.monotonic() + server.limits.idle_timeout_s
         self.is_cut = False
         self._server = server
-        self._socket = accepted
+        self.socket = accepted
         self._peer = peer
         self._stage: Stage = "idle"
         self._busy = False
@@ -203,6 +218,8 @@ class _Connection:
         self._in_method = False
         self._call: Call | None = None  # the call that has no answer yet
         self._early: bytes | None = None  # what is left to send of an early answer
+        self._short = False  # whether the last call was
+        self._resting = threading.Semaphore(0)
         self._reader = MessageReader(
             accepted, max_body=server.limits.max_body, before_receive=self._before_receive
         )
@@ -210,7 +227,7 @@ class _Connection:
     def cut(self) -> None:
         """End the connection, from any thread: its own wakes from whatever read or write it is in."""
         self.is_cut = True
-        sockets.shut(self._socket)
+        sockets.shut(self.socket)
 
     def end_when_idle(self) -> None:
         """End after the answer that is under way, if one is."""
@@ -219,13 +236,13 @@ class _Connection:
 
     def alive(self) -> bool:
         """Whether the client still holds its end open; false once it has closed it."""
-        return self._reader.has_bytes or not sockets.has_ended(self._socket)
+        return self._reader.has_bytes or not sockets.has_ended(self.socket)
 
     def _serve(self) -> None:
         try:
-            with self._socket:
-                self._socket.setblocking(True)
-                sockets.without_delay(self._socket)
+            with self.socket:
+                self.socket.setblocking(True)
+                sockets.without_delay(self.socket)
                 self._answer_calls()
         except OSError:
             pass  # the client, or `cut`, ended the connection
@@ -246,7 +263,45 @@ class _Connection:
             self.deadline = _NEVER
             self._keep_alive = request.keep_alive
             self._answer(request.body)
+            self._rest_after_short_calls()
         self._await_earlier_answer()
+
+    # Short calls, which the reception's thread serves
+
+    def _rest_after_short_calls(self) -> None:
+        """Let the reception read on, until something comes that is no short call."""
+        if self._short and self._keep_alive and not self._reader.has_bytes:
+            self._short = False
+            self._stage = "idle"
+            self.deadline = time.monotonic() + self._server.limits.idle_timeout_s
+            if self._server.reception.take_in(self):
+                self._resting.acquire()
+
+    def go_on(self) -> None:
+        """The connection's own thread is to read on."""
+        self._resting.release()
+
+    def serve_short_call(self) -> bool:
+        """Read what came in, and serve it if it is a whole short call and no earlier one is unanswered."""
+        try:
+            received = self.socket.recv(_SHORT_BYTES)
+        except OSError:
+            received = b""
+        body = self._reader.take_whole(received)
+        if body is None:
+            return False
+        named = _NAMED(body)
+        with self._lock:  # whoever sends the earlier answer has done so when this is had
+            waits = self._call is not None
+        if waits or named is None or named[1] not in self._server.short_methods:
+            self._reader.put_back(received)
+            return False
+        self._busy = True
+        self.deadline = _NEVER
+        self._answer(body, at_once=True)
+        return True
+
+    # Any call
 
     def _await_earlier_answer(self) -> None:
         """One that comes LATER holds up the next call, since answers keep their order, and the end."""
@@ -256,8 +311,11 @@ class _Connection:
             while self._call is not None and not self.is_cut:
                 self._answering.wait(_LOOK_EVERY_S)
 
-    def _answer(self, body: bytes) -> None:
-        """Run one call and send its answer, or what is left of it, or nothing where it comes LATER."""
+    def _answer(self, body: bytes, at_once: bool = False) -> None:
+        """Run one call and send its answer, or what is left of it, or nothing where it comes LATER.
+
+        `at_once`: without waiting for a client that does not read; it is cut off instead.
+        """
         answer = self._outcome(body)
         with self._lock:  # an early answer that is being written is finished first
             self._in_method = False
@@ -269,8 +327,10 @@ class _Connection:
             self._call = None
         self._stage = "idle"
         self.deadline = self._patience(len(answer))
-        if answer:
-            self._socket.sendall(answer)
+        if at_once and sockets.send_at_once(self.socket, answer) < len(answer):
+            self.cut()
+        elif answer and not at_once:
+            self.socket.sendall(answer)
         self._busy = False
 
     def _outcome(self, body: bytes) -> bytes | None:
@@ -280,6 +340,7 @@ class _Connection:
         try:
             method, params = decode_call(body)
             self._call = Call(method, self._peer, self.alive, self._respond)
+            self._short = self._server.table.is_short(method)
             value = self._server.table.call(self._call, params)
             if value is LATER:
                 return None
@@ -302,7 +363,7 @@ class _Connection:
             if self._call is not call:
                 return
             self._call = None
-            rest = answer[sockets.send_at_once(self._socket, answer) :]
+            rest = answer[sockets.send_at_once(self.socket, answer) :]
             if self._in_method:
                 self._early = rest
                 return
@@ -317,9 +378,9 @@ class _Connection:
         Closing while the client still sends would reset the connection, and the answer would be lost.
         """
         self.deadline = time.monotonic() + _FAREWELL_S
-        self._socket.sendall(response_bytes(error.status, f"{error.message}\n".encode(), keep_alive=False))
-        self._socket.shutdown(socket.SHUT_WR)
-        while self._socket.recv(65536):
+        self.socket.sendall(response_bytes(error.status, f"{error.message}\n".encode(), keep_alive=False))
+        self.socket.shutdown(socket.SHUT_WR)
+        while self.socket.recv(65536):
             pass
 
     def _before_receive(self, stage: Stage, length: int) -> None:

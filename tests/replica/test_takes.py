@@ -163,7 +163,7 @@ def test_a_job_that_is_given_back_wakes_the_next(lone: Bench) -> None:
     [job] = jobs(of_first)
     released = lone.command()[0]._replace(op="Release")
     arguments = commands.check_release([[job, of_first.result.index, 0, ""]])
-    lone.turn(replace(released, arguments=arguments))
+    lone.turn(released._replace(arguments=arguments))
     assert jobs(of_second) == [job]
 
 
