@@ -303,7 +303,11 @@ def status_of(error: GlassraftError) -> int:
     """The exit status of a node that could not start."""
     if isinstance(error, AddressInUse):
         return EXIT_PORT_IN_USE
-    return EXIT_DISK_FAILED if isinstance(error, DiskFailed) and not isinstance(error, FileInUse) else EXIT_REFUSED
+    return (
+        EXIT_DISK_FAILED
+        if isinstance(error, DiskFailed) and not isinstance(error, FileInUse)
+        else EXIT_REFUSED
+    )
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ TURNS_FOR_OTHERS = 8
 """After so many turns a driving thread is relieved, so that its own caller is not kept waiting."""
 
 TURNS_FOR_A_GATHERER = 2
+"""Fewer, since others wait to be read meanwhile."""
 
 BATCH_ARRIVALS = 2_000
 """How many arrivals one turn steps at most, so that heartbeats are never held up for long."""

@@ -272,8 +272,8 @@ class Service:
         except Exception as error:  # within the turn, which one call's answer must not end
             traceback.print_exception(error)
             value, outcome = as_fault(call.method, error), "internal"
-        self._record(call.method, began, outcome, fields)
         _give(call, value)
+        self._record(call.method, began, outcome, fields)
 
     def _served(self, result: Result | None) -> tuple[int, dict[str, Any]]:
         """The index and the answer. Raises the Fault that fits."""

@@ -62,6 +62,12 @@ class Reception:
         self._wake_reader.close()
         self._wake_writer.close()
 
+    @property
+    def guest_count(self) -> int:
+        """How many connections rest here."""
+        with self._lock:
+            return len(self._selector.get_map()) - 1
+
     def take_in(self, guest: Guest) -> bool:
         """Read for this connection from now on. False where it must go on by itself."""
         with self._lock:

@@ -8,7 +8,9 @@ from glassraft.evaluation import footprint
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's memory in /proc")
-def test_a_short_history_is_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_short_history_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every job of the history has succeeded, as the node itself counts them."""
     monkeypatch.setattr(sys, "argv", ["footprint", "--jobs", "40"])
     assert footprint.main() == 0

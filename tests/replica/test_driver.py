@@ -131,6 +131,22 @@ def test_what_gathers_during_a_turn_is_stepped_together_in_the_next(stub: Stub, 
     assert [turn for turn in stub.turns if turn != [TimePassed()]] == [["first"], [0, 1, 2, 3, 4]]
 
 
+def test_what_a_thread_gathers_is_stepped_in_one_turn(stub: Stub, driver: Driver) -> None:
+    with driver.gathering():
+        driver.bring(Look(print))
+        driver.bring(Look(print))
+        assert stub.stepped == []
+    assert [len(turn) for turn in stub.turns if TimePassed() not in turn] == [2]
+
+
+def test_what_others_bring_while_one_gathers_is_stepped_at_once(stub: Stub, driver: Driver) -> None:
+    with driver.gathering():
+        other = threading.Thread(target=driver.bring, args=(Look(print),))
+        other.start()
+        other.join(ENOUGH_S)
+        assert len(stub.stepped) == 1
+
+
 def test_what_is_brought_from_within_a_turn_is_stepped_by_the_next(stub: Stub, driver: Driver) -> None:
     stub.during = lambda arrivals: driver.bring(item("inner")) if arrivals == ["outer"] else None
     driver.bring(item("outer"))

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -47,9 +48,11 @@ class Postponed:
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
         self.calls: list[Call] = []
+        self.threads: list[str] = []
 
     def __call__(self, call: Call) -> Any:
         self.calls.append(call)
+        self.threads.append(threading.current_thread().name)
         self.entered.release()
         return LATER
 
@@ -68,6 +71,8 @@ class Served:
     def __init__(self, limits: ServerLimits) -> None:
         self.gate = Gate()
         self.postponed = Postponed()
+        self.short = Postponed()
+        self.gathered: list[int] = []
         self.errors: list[tuple[str, Exception]] = []
         self.server = RpcServer(
             "127.0.0.1",
@@ -83,14 +88,27 @@ class Served:
                 "Refuse": Method(refuse, ("string", "string"), 1, "Refuses in the way asked for."),
                 "Gate": Method(self.gate, ("string",), 0, "Waits for the test."),
                 "Later": Method(self.postponed, ("string",), 0, "Is answered by the test."),
+                "Short": Method(
+                    self.short, ("string",), 0, "Is answered by the test, and is short.", short=True
+                ),
+                "ShortEcho": Method(echo, ("string", "string"), 1, "Gives a string back.", short=True),
+                "ShortRefuse": Method(refuse, ("string", "string"), 1, "Refuses at once.", short=True),
                 "Nothing": Method(lambda call: None, ("string",), 0, "Returns what cannot travel."),
             },
             limits=limits,
             name="test",
             on_error=lambda method, error: self.errors.append((method, error)),
+            gathering=self.gather,
         )
         self.port = self.server.port
         self.server.start()
+
+    @contextmanager
+    def gather(self) -> Iterator[None]:
+        """Notes how many short calls came in together."""
+        before = len(self.short.calls)
+        yield
+        self.gathered.append(len(self.short.calls) - before)
 
 
 @pytest.fixture
