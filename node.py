@@ -30,7 +30,8 @@ from glassraft import __version__
 from glassraft.config import Config, load
 from glassraft.errors import GlassraftError, StorageError
 from glassraft.events.writer import EventWriter
-from glassraft.raft.server import Server, Settings
+from glassraft.raft.ready import Settings
+from glassraft.raft.server import Server
 from glassraft.replica.cluster_clock import ClusterClock
 from glassraft.replica.driver import Driver
 from glassraft.replica.peers import Peer, PeerNetwork

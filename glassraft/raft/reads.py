@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from glassraft.raft.server import Read, Server
+    from glassraft.raft.ready import Read
+    from glassraft.raft.server import Server
 
 
 @dataclass(slots=True)

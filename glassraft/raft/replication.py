@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from glassraft.raft.messages import AppendEntries, AppendEntriesReply, Entry
 
 if TYPE_CHECKING:
-    from glassraft.raft.server import Progress, Propose, Server, Undelivered
+    from glassraft.raft.ready import Progress, Propose, Undelivered
+    from glassraft.raft.server import Server
 
 
 # The leader's side

@@ -19,7 +19,7 @@ from glassraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from glassraft.raft.server import Note
+from glassraft.raft.ready import Note
 from glassraft.replica.arrivals import Origin
 
 KINDS: dict[type, str] = {

@@ -22,17 +22,8 @@ from typing import Any, NamedTuple, Protocol
 from glassraft.jobqueue import commands
 from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.raft.messages import AppendEntries, Entry, LogPosition, Message
-from glassraft.raft.server import (
-    APPLY_BATCH_ENTRIES,
-    HardState,
-    Persisted,
-    Propose,
-    Read,
-    Ready,
-    Server,
-    TimeIs,
-    Undelivered,
-)
+from glassraft.raft.ready import HardState, Persisted, Propose, Read, Ready, TimeIs, Undelivered
+from glassraft.raft.server import APPLY_BATCH_ENTRIES, Server
 from glassraft.replica.arrivals import (
     Applied,
     Arrival,

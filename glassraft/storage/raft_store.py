@@ -11,7 +11,7 @@ from pathlib import Path
 
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
 from glassraft.raft.messages import Entry, LogPosition
-from glassraft.raft.server import HardState, Persisted
+from glassraft.raft.ready import HardState, Persisted
 from glassraft.storage.creation import new_database
 from glassraft.storage.identity import (
     Identity,

@@ -9,8 +9,8 @@ from itertools import chain
 
 from glassraft.raft.log import Log
 from glassraft.raft.messages import AppendEntries, Entry, LogPosition, Message
+from glassraft.raft.ready import Ready
 from glassraft.raft.rules import Rules
-from glassraft.raft.server import Ready
 from tests.raft.world import Node, World
 
 

@@ -13,8 +13,8 @@ from random import Random
 
 from glassraft.raft.assertions import Assertions
 from glassraft.raft.messages import AppendEntries, Message
+from glassraft.raft.ready import Note, Propose, Read, Settings
 from glassraft.raft.rules import Rules
-from glassraft.raft.server import Note, Propose, Read, Settings
 from tests.raft.properties import Broken, Properties
 from tests.raft.world import Crash, Node, World
 

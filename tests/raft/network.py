@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from glassraft.raft.messages import AppendEntries, Message
-from glassraft.raft.server import Undelivered
+from glassraft.raft.ready import Undelivered
 
 Link = tuple[int, int]
 """A direction: (sender, receiver)."""

@@ -17,7 +17,7 @@ from glassraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from glassraft.raft.server import HardState, Note, Ready, Refused
+from glassraft.raft.ready import HardState, Note, Ready, Refused
 from tests.raft.world import Node, Watcher, World
 
 

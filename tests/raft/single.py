@@ -20,8 +20,7 @@ from glassraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from glassraft.raft.rules import Rules
-from glassraft.raft.server import (
+from glassraft.raft.ready import (
     DEFAULT_SETTINGS,
     Event,
     HardState,
@@ -29,10 +28,11 @@ from glassraft.raft.server import (
     Placed,
     Ready,
     Refused,
-    Server,
     Settings,
     TimeIs,
 )
+from glassraft.raft.rules import Rules
+from glassraft.raft.server import Server
 from tests.raft.world import Disk
 
 ME = 1

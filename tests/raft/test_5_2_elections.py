@@ -5,8 +5,9 @@ from random import Random
 import pytest
 
 from glassraft.raft.messages import AppendEntries, RequestVote, RequestVoteReply
+from glassraft.raft.ready import Propose, Settings, TimeIs
 from glassraft.raft.rules import Rules
-from glassraft.raft.server import Propose, Server, Settings, TimeIs
+from glassraft.raft.server import Server
 from tests.raft.single import Single, append_entries, leader, request_vote, vote
 from tests.raft.world import World
 

@@ -7,18 +7,9 @@ import pytest
 
 from glassraft.raft.log import Log
 from glassraft.raft.messages import AppendEntries, AppendEntriesReply, LogPosition
+from glassraft.raft.ready import HardState, Persisted, Placed, Propose, Refused, Settings, TimeIs, Undelivered
 from glassraft.raft.rules import Rules
-from glassraft.raft.server import (
-    HardState,
-    Persisted,
-    Placed,
-    Propose,
-    Refused,
-    Server,
-    Settings,
-    TimeIs,
-    Undelivered,
-)
+from glassraft.raft.server import Server
 from tests.raft.single import (
     Done,
     Single,

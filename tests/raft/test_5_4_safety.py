@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from glassraft.raft.messages import RequestVoteReply
-from glassraft.raft.server import Propose
+from glassraft.raft.ready import Propose
 from tests.raft.single import Single, ok, refusal, request_vote
 from tests.raft.transcript import play
 from tests.raft.world import World

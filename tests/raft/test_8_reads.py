@@ -1,8 +1,8 @@
 """§8 and dissertation §6.4: clients read what is committed, without a log entry, and never what is old."""
 
 from glassraft.raft.messages import AppendEntries
+from glassraft.raft.ready import Propose, Read, Refused
 from glassraft.raft.rules import Rules
-from glassraft.raft.server import Propose, Read, Refused
 from tests.raft.single import Single, append_entries, leader, ok, refusal, request_vote, vote
 
 

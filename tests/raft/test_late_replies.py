@@ -1,7 +1,7 @@
 """Late and doubled replies count for nothing that they did not see (§5.1, §5.3, diss. §6.4)."""
 
 from glassraft.raft.messages import AppendEntries
-from glassraft.raft.server import Propose, Read
+from glassraft.raft.ready import Propose, Read
 from tests.raft.single import Single, leader, ok, refusal, vote
 
 

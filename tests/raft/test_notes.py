@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from glassraft.raft.messages import Entry, Message
+from glassraft.raft.ready import Note, Propose
 from glassraft.raft.rules import Rules
-from glassraft.raft.server import Note, Propose
 from tests.raft.chaos import Chaos
 from tests.raft.single import Single, append_entries, entries, leader, ok, request_vote, vote
 from tests.raft.world import Node

@@ -9,7 +9,7 @@ from glassraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from glassraft.raft.server import Event, HardState, Persisted, Propose, Read, Ready, TimeIs
+from glassraft.raft.ready import Event, HardState, Persisted, Propose, Read, Ready, TimeIs
 from tests.raft.single import Single, append_entries, entries, leader, ok, request_vote, vote
 from tests.raft.world import World
 

@@ -3,7 +3,7 @@
 import pytest
 
 from glassraft.raft.messages import AppendEntries, Message, RequestVote
-from glassraft.raft.server import Undelivered
+from glassraft.raft.ready import Undelivered
 from tests.raft.network import Network
 from tests.raft.single import append_entries
 from tests.raft.transcript import Script, parse, play

@@ -38,8 +38,8 @@ from glassraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
+from glassraft.raft.ready import Note, Refused, Settings
 from glassraft.raft.rules import Rules
-from glassraft.raft.server import Note, Refused, Settings
 from tests.raft.network import Pick, every
 from tests.raft.world import Node, Watcher, World
 

@@ -14,8 +14,7 @@ from typing import Any
 from glassraft.raft.assertions import Assertions
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
 from glassraft.raft.messages import Entry, LogPosition, Message
-from glassraft.raft.rules import Rules
-from glassraft.raft.server import (
+from glassraft.raft.ready import (
     DEFAULT_SETTINGS,
     NEVER_STARTED,
     Event,
@@ -27,11 +26,12 @@ from glassraft.raft.server import (
     Read,
     Ready,
     Refused,
-    Server,
     Settings,
     TimeIs,
     Undelivered,
 )
+from glassraft.raft.rules import Rules
+from glassraft.raft.server import Server
 from tests.raft.network import Arrival, Network
 
 ENOUGH_DELIVERIES = 100_000

@@ -26,7 +26,8 @@ from glassraft.raft.messages import (
     Message,
     RequestVoteReply,
 )
-from glassraft.raft.server import NEVER_STARTED, HardState, Persisted, Server, Settings
+from glassraft.raft.ready import NEVER_STARTED, HardState, Persisted, Settings
+from glassraft.raft.server import Server
 from glassraft.replica.arrivals import (
     Arrival,
     CommandArrived,

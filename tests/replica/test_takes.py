@@ -7,7 +7,7 @@ import pytest
 
 from glassraft.jobqueue import commands, ids
 from glassraft.raft.messages import AppendEntries, LogPosition, RequestVoteReply
-from glassraft.raft.server import HardState
+from glassraft.raft.ready import HardState
 from glassraft.replica.arrivals import Applied, NothingReady, TakeArrived, TimePassed, Unserved
 from tests.replica.parts import Bench, Waiter, opening, submission
 

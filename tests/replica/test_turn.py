@@ -10,7 +10,7 @@ from glassraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from glassraft.raft.server import HardState
+from glassraft.raft.ready import HardState
 from glassraft.replica.arrivals import (
     Applied,
     Confirmed,

@@ -28,7 +28,8 @@ from glassraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from glassraft.raft.server import HardState, Persisted, Server, Settings
+from glassraft.raft.ready import HardState, Persisted, Settings
+from glassraft.raft.server import Server
 from glassraft.replica.arrivals import (
     Applied,
     Arrival,

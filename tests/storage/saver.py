@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from random import Random
 
-from glassraft.raft.server import HardState
+from glassraft.raft.ready import HardState
 from glassraft.storage import node_files
 from tests.storage.samples import IDENTITY, submission
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES
 from glassraft.raft.messages import EMPTY_LOG, Entry, LogPosition
-from glassraft.raft.server import HardState, Persisted
+from glassraft.raft.ready import HardState, Persisted
 from glassraft.storage import raft_store as raft_stores
 from glassraft.storage.identity import DiskFailed
 from glassraft.storage.raft_store import CHECKPOINT_PAGES, PAGE_BYTES, READ_BYTES, RaftStore

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from glassraft.errors import StorageError
-from glassraft.raft.server import HardState
+from glassraft.raft.ready import HardState
 from glassraft.storage import creation, node_files
 from glassraft.storage.identity import DamagedFile, DiskFailed, Identity, WrongFile, read_identity
 from tests.storage.conftest import Place

@@ -1,0 +1,160 @@
+"""What may happen to a server, and what it wants done: the vocabulary of `Server`.
+
+    server.step(event, now)   a message arrived | time has come | a client proposes | the disk holds up to N
+    ready = server.ready()    what must happen next, for everything stepped since the last call
+
+Only data lives here. Next: server.py, which takes the one and hands out the other.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from glassraft.raft.messages import Entry, LogPosition, Message
+
+Role = Literal["follower", "candidate", "leader"]
+
+
+class HardState(NamedTuple):
+    """Figure 2's persistent state, less the log: on disk before anything that depends on it is said."""
+
+    term: int = 0
+    voted_for: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may tune. Times in seconds, sizes in bytes of commands."""
+
+    heartbeat_s: float = 0.1
+    election_shortest_s: float = 0.6
+    election_longest_s: float = 1.2
+    batch_entries: int = 512
+    batch_bytes: int = 1024 * 1024
+    uncommitted_entries: int = 10_000
+    """A leader that cannot commit refuses proposals once so many wait."""
+
+
+# What can happen to a server, besides a Message.
+
+
+@dataclass(frozen=True, slots=True)
+class TimeIs:
+    """The clock has moved: timers that are due go off."""
+
+
+class Propose(NamedTuple):
+    """A client's command for the log. The ticket comes back in Ready.placed or Ready.refused."""
+
+    ticket: Any
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A linearizable read is asked for. The ticket comes back in Ready.reads or Ready.refused."""
+
+    ticket: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Persisted:
+    """The disk holds this hard state, and the log up to this position."""
+
+    hard_state: HardState
+    last_log: LogPosition
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """The transport could not deliver the AppendEntries of this round to this peer."""
+
+    peer: int
+    round: int
+
+
+Event = Message | TimeIs | Propose | Read | Persisted | Undelivered
+
+
+class Note(NamedTuple):
+    """Something happened, and the rule that decided: the raw material of the structured log."""
+
+    event: str
+    why: str
+    fields: dict[str, Any]
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A proposal has its place in the leader's log. It is committed only if this entry is."""
+
+    ticket: Any
+    index: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A proposal or read that this server cannot serve: `why` is "not_leader" or "full"."""
+
+    ticket: Any
+    why: str
+
+
+@dataclass(slots=True)
+class Ready:
+    """What must happen next, in this order.
+
+    1. `messages_now` may be sent at once: a leader's AppendEntries, and only when there is no
+       new hard state (diss. §10.2.1: a leader writes its disk while its followers write theirs).
+    2. `hard_state`, `truncate_from` and `entries` become durable, together.
+    3. `messages_after` may be sent: each depends on 2.
+    4. `committed` entries are applied, in order; then `reads` may be answered.
+    """
+
+    messages_now: list[Message] = field(default_factory=list)
+    hard_state: HardState | None = None
+    truncate_from: int | None = None
+    entries: tuple[Entry, ...] = ()
+    messages_after: list[Message] = field(default_factory=list)
+    committed: tuple[Entry, ...] = ()
+    placed: list[Placed] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    reads: list[Any] = field(default_factory=list)
+
+    @property
+    def must_persist(self) -> bool:
+        """Whether the disk has anything to do."""
+        return self.hard_state is not None or self.truncate_from is not None or bool(self.entries)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do at all."""
+        return not (
+            self.must_persist
+            or self.messages_now
+            or self.messages_after
+            or self.committed
+            or self.placed
+            or self.refused
+            or self.reads
+        )
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a leader knows of one follower's log (Figure 2: nextIndex and matchIndex)."""
+
+    next_index: int
+    match_index: int = 0
+    round_under_way: int | None = None
+    """The round of the AppendEntries that waits for its answer; at most one at a time."""
+    sent_at: float = 0.0
+    must_send: bool = True
+    """A heartbeat is due, or a read needs one."""
+    waits_for_heartbeat: bool = False
+    """The last one could not be delivered: try again with the next heartbeat, not at once."""
+
+
+NEVER_STARTED = HardState()
+DEFAULT_SETTINGS = Settings()
