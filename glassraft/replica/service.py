@@ -103,9 +103,11 @@ class Service:
             )
             for name, (function, signature, required) in table.items()
         }
-        served["RequestVote"] = Method(self.request_vote, REQUEST_VOTE_SIGNATURE, 5, _help(self.request_vote))
+        served["RequestVote"] = Method(
+            self.request_vote, REQUEST_VOTE_SIGNATURE, 5, _help(self.request_vote), vital=True
+        )
         served["AppendEntries"] = Method(
-            self.append_entries, APPEND_ENTRIES_SIGNATURE, 7, _help(self.append_entries)
+            self.append_entries, APPEND_ENTRIES_SIGNATURE, 7, _help(self.append_entries), vital=True
         )
         served["State"] = Method(self.state, ("struct", "int"), 0, _help(self.state))
         served["Events"] = Method(self.events, ("struct", "int"), 1, _help(self.events))

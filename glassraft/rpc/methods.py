@@ -60,7 +60,8 @@ class Method:
     `signature` is the result's type and then the parameters', in XML-RPC's names: int, double,
     boolean, string, base64, array, struct. The first `required` parameters must be given.
     `function` is called as `function(call, *params)`. It is `short` when it never waits: it may be
-    run by a thread that serves other connections too.
+    run by a thread that serves other connections too. It is `vital` when it is served even where
+    there is no room for clients any more.
     """
 
     function: Callable[..., Any]
@@ -68,6 +69,7 @@ class Method:
     required: int
     help: str
     short: bool = False
+    vital: bool = False
 
 
 def _take_int(value: Any) -> int | None:
@@ -166,6 +168,9 @@ def _parameter_names(method: Method) -> list[str]:
     return [named[i] if i < len(named) else str(i + 1) for i in range(count)]
 
 
+_NAMED = re.compile(rb"[^>]{0,60}>\s*<methodCall>\s*<methodName>(\w{1,40})</methodName>").match
+
+
 class MethodTable:
     """All methods of one server, the `system.` ones included."""
 
@@ -186,14 +191,19 @@ class MethodTable:
         """Run a call's method. Raises Fault unknown_method or bad_argument, and what the method raises."""
         return self._find(call.method)(call, params)
 
-    def is_short(self, name: str) -> bool:
-        """Whether the method never waits."""
-        return name in self._bound and self._bound[name].method.short
+    def is_short(self, body: bytes) -> bool:
+        """Whether the call, of which only the head is looked at, is for a method that never waits."""
+        bound = self._called(body)
+        return bound is not None and bound.method.short
 
-    @property
-    def short(self) -> frozenset[bytes]:
-        """The names of the short methods."""
-        return frozenset(name.encode() for name, bound in self._bound.items() if bound.method.short)
+    def is_vital(self, body: bytes) -> bool:
+        """Whether it is for a method without which the server's peers cannot do."""
+        bound = self._called(body)
+        return bound is not None and bound.method.vital
+
+    def _called(self, body: bytes) -> BoundMethod | None:
+        named = _NAMED(body)
+        return self._bound.get(named[1].decode()) if named else None
 
     def _find(self, name: str) -> BoundMethod:
         bound = self._bound.get(name)

@@ -8,7 +8,6 @@ http.py and codec.py, the bytes.
 
 import contextlib
 import errno
-import re
 import select
 import socket
 import sys
@@ -46,8 +45,6 @@ _LAST_WAIT_S = 1.0
 _SHORT_BYTES = 64 * 1024
 """A call that does not come in one piece of so many bytes is its own thread's."""
 
-_NAMED = re.compile(rb"[^>]{0,40}>\s*<methodCall>\s*<methodName>(\w{1,40})</methodName>").match
-
 _FAREWELL_S = 2.0
 """How long a refused client may go on sending before it is cut, so that it can read the refusal."""
 
@@ -62,6 +59,8 @@ class ServerLimits:
 
     max_body: int = MAX_BODY_BYTES
     max_connections: int = 256
+    reserved_connections: int = 32
+    """So many more are taken for vital calls alone: clients must not keep a node from its peers."""
     header_timeout_s: float = 10.0
     idle_timeout_s: float = 600.0
     slowest_bytes_per_s: int = 16 * 1024
@@ -97,7 +96,6 @@ class RpcServer:
         self.limits = limits or ServerLimits()
         self.on_error = on_error or _print_traceback
         self.table = MethodTable(methods)
-        self.short_methods = self.table.short
         self.reception = Reception(name, gathering)
         self.stopping = False
         self._listener = sockets.listen(host, port)
@@ -146,6 +144,10 @@ class RpcServer:
         with self._lock:
             return len(self._connections)
 
+    def full(self) -> str:
+        """What is said to who comes when there is no room."""
+        return f"this node serves {self.limits.max_connections} connections already; try again later"
+
     def forget(self, connection: "_Connection") -> None:
         """A connection's thread is done."""
         with self._lock:
@@ -169,10 +171,11 @@ class RpcServer:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 time.sleep(_LOOK_EVERY_S)  # out of descriptors: let connections end instead of spinning
             return
-        if self.connection_count >= self.limits.max_connections:
+        over = self.connection_count - self.limits.max_connections
+        if over >= self.limits.reserved_connections:
             self._turn_away(accepted)
             return
-        connection = _Connection(self, accepted, f"{address[0]}:{address[1]}")
+        connection = _Connection(self, accepted, f"{address[0]}:{address[1]}", for_vital_calls=over >= 0)
         with self._lock:
             self._connections.add(connection)
         try:
@@ -183,10 +186,9 @@ class RpcServer:
 
     def _turn_away(self, accepted: socket.socket) -> None:
         """Say 503 and leave the socket open for a moment: closed at once, the answer could be lost."""
-        text = f"this node serves {self.limits.max_connections} connections already; try again later\n"
         with contextlib.suppress(OSError):
             accepted.setblocking(False)
-            accepted.send(response_bytes(503, text.encode(), keep_alive=False))
+            accepted.send(response_bytes(503, f"{self.full()}\n".encode(), keep_alive=False))
             accepted.shutdown(socket.SHUT_WR)
         self._farewells.append((time.monotonic() + _LOOK_EVERY_S, accepted))
         if len(self._farewells) > 64:
@@ -203,13 +205,18 @@ class RpcServer:
 class _Connection:
     """One client's connection and the thread that serves it."""
 
-    def __init__(self, server: RpcServer, accepted: socket.socket, peer: str) -> None:
+    def __init__(
+        self, server: RpcServer, accepted: socket.socket, peer: str, *, for_vital_calls: bool
+    ) -> None:
         self.thread = threading.Thread(target=self._serve, name=f"{server.name}-{peer}", daemon=True)
-        self.deadline = time.monotonic() + server.limits.idle_timeout_s
         self.is_cut = False
         self._server = server
         self.socket = accepted
         self._peer = peer
+        self._for_vital_calls = for_vital_calls
+        limits = server.limits
+        self._idle_timeout_s = limits.header_timeout_s if for_vital_calls else limits.idle_timeout_s
+        self.deadline = time.monotonic() + self._idle_timeout_s
         self._stage: Stage = "idle"
         self._busy = False
         self._keep_alive = True
@@ -258,6 +265,9 @@ class _Connection:
             except HttpError as error:
                 self._refuse(error)
                 return
+            if self._for_vital_calls and not self._server.table.is_vital(request.body):
+                self._refuse(HttpError(503, self._server.full()))
+                return
             self._await_earlier_answer()
             self._busy = True
             self.deadline = _NEVER
@@ -273,7 +283,7 @@ class _Connection:
         if self._short and self._keep_alive and not self._reader.has_bytes:
             self._short = False
             self._stage = "idle"
-            self.deadline = time.monotonic() + self._server.limits.idle_timeout_s
+            self.deadline = time.monotonic() + self._idle_timeout_s
             if self._server.reception.take_in(self):
                 self._resting.acquire()
 
@@ -290,10 +300,9 @@ class _Connection:
         body = self._reader.take_whole(received)
         if body is None:
             return False
-        named = _NAMED(body)
         with self._lock:  # whoever sends the earlier answer has done so when this is had
             waits = self._call is not None
-        if waits or named is None or named[1] not in self._server.short_methods:
+        if waits or not self._server.table.is_short(body):
             self._reader.put_back(received)
             return False
         self._busy = True
@@ -340,7 +349,7 @@ class _Connection:
         try:
             method, params = decode_call(body)
             self._call = Call(method, self._peer, self.alive, self._respond)
-            self._short = self._server.table.is_short(method)
+            self._short = self._server.table.is_short(body)
             value = self._server.table.call(self._call, params)
             if value is LATER:
                 return None
@@ -385,7 +394,7 @@ class _Connection:
 
     def _before_receive(self, stage: Stage, length: int) -> None:
         if stage == "idle":
-            self.deadline = time.monotonic() + self._server.limits.idle_timeout_s
+            self.deadline = time.monotonic() + self._idle_timeout_s
         elif stage != self._stage:
             self.deadline = self._patience(length)
         self._stage = stage

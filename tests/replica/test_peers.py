@@ -285,7 +285,7 @@ def test_a_server_that_is_full_is_not_hammered(
     connect: Connect, arrivals: Arrivals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It accepts and says 503: that is no reason to come again at once."""
-    full = Node(limits=ServerLimits(max_connections=1))
+    full = Node(limits=ServerLimits(max_connections=1, reserved_connections=0))
     connects: list[float] = []
     accept = full.server._turn_away
     monkeypatch.setattr(

@@ -93,6 +93,7 @@ class Served:
                 ),
                 "ShortEcho": Method(echo, ("string", "string"), 1, "Gives a string back.", short=True),
                 "ShortRefuse": Method(refuse, ("string", "string"), 1, "Refuses at once.", short=True),
+                "Vital": Method(echo, ("string", "string"), 1, "Gives a string back.", vital=True),
                 "Nothing": Method(lambda call: None, ("string",), 0, "Returns what cannot travel."),
             },
             limits=limits,

@@ -283,7 +283,7 @@ def test_a_client_that_does_not_read_its_answers_is_closed(serve: Serve, raw: An
 
 
 def test_a_connection_too_many_is_told_so(serve: Serve, connect: Connect, raw: Any) -> None:
-    served = serve(max_connections=2)
+    served = serve(max_connections=2, reserved_connections=0)
     first, second = connect(served.port), connect(served.port)
     assert first.call("Echo", "a", timeout_s=PATIENCE_S) == "a"
     assert second.call("Echo", "a", timeout_s=PATIENCE_S) == "a"
@@ -296,6 +296,32 @@ def test_a_connection_too_many_is_told_so(serve: Serve, connect: Connect, raw: A
     first.close()
     wait_until(lambda: served.server.connection_count == 1)
     assert connect(served.port).call("Echo", "a", timeout_s=PATIENCE_S) == "a"
+
+
+def test_a_vital_call_is_served_where_clients_have_all_connections(
+    serve: Serve, connect: Connect, raw: Any
+) -> None:
+    served = serve(max_connections=1, reserved_connections=1)
+    client = connect(served.port)
+    assert client.call("Echo", "a", timeout_s=PATIENCE_S) == "a"
+    with pytest.raises(Fault) as caught:
+        connect(served.port).call("Echo", "a", timeout_s=PATIENCE_S)
+    assert caught.value.name == "busy"
+    wait_until(lambda: served.server.connection_count == 1)
+    peer = connect(served.port)
+    assert peer.call("Vital", "a", timeout_s=PATIENCE_S) == "a"
+    assert raw(served.port).read_all().startswith(b"HTTP/1.1 503 ")  # the reserve is used up too
+    assert peer.call("Vital", "b", timeout_s=PATIENCE_S) == "b"
+
+
+def test_a_connection_of_the_reserve_that_says_nothing_is_closed(
+    serve: Serve, connect: Connect, raw: Any
+) -> None:
+    served = serve(max_connections=1, header_timeout_s=0.2)
+    client = connect(served.port)
+    assert client.call("Echo", "a", timeout_s=PATIENCE_S) == "a"
+    assert raw(served.port).read_all() == b""
+    assert client.call("Echo", "b", timeout_s=PATIENCE_S) == "b"
 
 
 def test_many_connections_at_once(served: Any, connect: Connect) -> None:
