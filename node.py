@@ -147,6 +147,7 @@ class Node:
                 hard_state=self.files.raft.hard_state,
                 log=self.files.log,
                 applied=self.files.queue.machine.applied_index,
+                history=self.files.raft.load_history(),
                 settings=settings_of(self.config),
                 opening=opening,
             ),

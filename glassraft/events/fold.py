@@ -46,6 +46,7 @@ class NodeFold:
     votes_granted: list[int] = field(default_factory=list)
     votes_refused: list[int] = field(default_factory=list)
     members: list[int] = field(default_factory=list)
+    learners: list[int] = field(default_factory=list)
     timer_kind: str = ""
     timer_started: float = 0.0
     """By the node's wall clock, seconds."""
@@ -85,6 +86,7 @@ class NodeFold:
             "log": [list(run) for run in self.log],
             "peers": {str(peer): [self.next_index[peer], self.match_index[peer]] for peer in self.next_index},
             "members": list(self.members),
+            "learners": list(self.learners),
             "pid": self.pid,
         }
 
@@ -115,6 +117,7 @@ class NodeFold:
         self.next_index = {peer: row[0] for peer, row in peers.items()}
         self.match_index = {peer: row[1] for peer, row in peers.items()}
         self.members = list(event.get("members", self.members))
+        self.learners = list(event.get("learners", ()))
         self.pid = event.get("pid", self.pid)
 
     def _stop(self, event: Event) -> None:
@@ -131,7 +134,7 @@ class NodeFold:
             self.votes_granted, self.votes_refused = [], []
             self.next_index, self.match_index = {}, {}
             if role == "leader":  # Figure 2: reinitialised after election
-                others = [member for member in self.members if member != self.id]
+                others = [member for member in self.members + self.learners if member != self.id]
                 self.next_index = dict.fromkeys(others, self.last_index + 1)
                 self.match_index = dict.fromkeys(others, 0)
         self.role = role
@@ -203,6 +206,13 @@ class NodeFold:
 
     def _membership(self, event: Event) -> None:
         self.members = list(event["members"])
+        self.learners = list(event.get("learners", ()))
+        if (
+            self.role == "leader"
+        ):  # it begins to look after who is new, and ends with who is gone (diss. §4.1)
+            others = [member for member in self.members + self.learners if member != self.id]
+            self.next_index = {peer: self.next_index.get(peer, self.last_index + 1) for peer in others}
+            self.match_index = {peer: self.match_index.get(peer, 0) for peer in others}
 
 
 _CHANGES: Mapping[str, Callable[[NodeFold, Event], None]] = {

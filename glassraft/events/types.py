@@ -165,6 +165,7 @@ EVENTS: Mapping[str, EventType] = _events(
             "log": Field("runs", "the whole log by its terms"),
             "peers": Field("peers", "a leader's view of the others; empty else"),
             "members": Field("ids", "the voters"),
+            "learners": Field("ids", "who gets entries and does not vote", optional=True),
             "pid": Field("int", "the process"),
         },
         "The whole state: the first line of every file, after each `start`, and now and then between, "
@@ -210,7 +211,11 @@ EVENTS: Mapping[str, EventType] = _events(
     ),
     EventType(
         "append",
-        {"entries": Field("entries", 'kind is "noop" or "command", what the operation\'s name')},
+        {
+            "entries": Field(
+                "entries", 'kind is "noop", "command" or "configuration", what the operation\'s name'
+            )
+        },
         "Entries were put at the end of the node's log (§5.3).",
     ),
     EventType(
@@ -288,7 +293,15 @@ EVENTS: Mapping[str, EventType] = _events(
         },
         "A client's call was answered.",
     ),
-    EventType("membership", {"members": Field("ids", "the voters")}, "The node uses another configuration."),
+    EventType(
+        "membership",
+        {
+            "members": Field("ids", "the voters"),
+            "learners": Field("ids", "who gets entries and does not vote"),
+            "index": Field("int", "the configuration's own entry"),
+        },
+        "The node uses another configuration: its entry was appended, or the one after it removed (diss. §4.1).",
+    ),
 )
 
 

@@ -140,6 +140,10 @@ class Book:
         self._connection.execute("UPDATE applied SET lease_gap_ms = ? WHERE one = 1", (self.lease_gap_ms,))
         self.expect_less()
 
+    def keep_configuration(self, text: str) -> None:
+        """Who belongs to the cluster, as of the entry that is being applied."""
+        self._connection.execute("UPDATE applied SET configuration = ? WHERE one = 1", (text,))
+
     # Writing
 
     def write(self, name: str, rows: Sequence[tuple[Any, ...]]) -> None:

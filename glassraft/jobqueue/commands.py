@@ -69,6 +69,7 @@ def opening(stamp_ms: int) -> str:
 
 
 _head = re.compile(r'\{"op":"(\w+)","t":(\d+)[,}]').match
+_configuration = re.compile(r'\{"addresses":.*,"t":(\d+),"voters":\[[\d,]*]}').fullmatch
 
 
 def op_of(command: str) -> str:
@@ -78,9 +79,12 @@ def op_of(command: str) -> str:
 
 
 def stamp_of(command: str) -> int:
-    """The cluster time in the command, ms, read from the head alone; 0 when there is none."""
+    """The cluster time in the command, or in a configuration's text, ms; 0 when there is none."""
     head = _head(command)
-    return int(head[2]) if head else 0
+    if head:
+        return int(head[2])
+    configuration = _configuration(command)
+    return int(configuration[1]) if configuration else 0
 
 
 _session = re.compile(r"[0-9a-f]{32}(-[1-9][0-9]{1,4})?").fullmatch

@@ -117,6 +117,11 @@ class Machine:
         if kind == "noop":
             self._open_term(commands.stamp_of(command))
             answer: dict[str, Any] | Refusal | None = None
+        elif kind == "configuration":
+            # Who belongs to the cluster is Raft's; a snapshot of the queue carries it along.
+            book.now_ms = max(book.now_ms, commands.stamp_of(command))
+            book.keep_configuration(command)
+            answer = None
         elif kind == "command":
             answer = self._run(_read(index, command))
         else:

@@ -53,6 +53,7 @@ def _count(server: "Server", voter: int, granted: bool) -> None:
     server.votes[voter] = granted or server.votes.get(voter, False)
     in_favour = sorted(voter for voter, granted in server.votes.items() if granted)
     against = sorted(voter for voter, granted in server.votes.items() if not granted)
-    server.note("votes", "", granted=in_favour, refused=against, needed=len(server.members) // 2 + 1)
-    if server.rules.is_majority(in_favour, server.members):
+    voters = server.configuration.voters
+    server.note("votes", "", granted=in_favour, refused=against, needed=len(voters) // 2 + 1)
+    if server.rules.is_majority(in_favour, voters):
         server.become_leader("is_majority")

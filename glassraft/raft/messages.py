@@ -8,7 +8,7 @@ Next: rules.py, the conditions; server.py, who sends these and when.
 from dataclasses import dataclass, field
 from typing import Literal
 
-EntryKind = Literal["noop", "command"]
+EntryKind = Literal["noop", "command", "configuration"]
 
 
 @dataclass(frozen=True, slots=True)

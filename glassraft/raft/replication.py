@@ -104,8 +104,9 @@ def on_undelivered(server: "Server", event: "Undelivered") -> None:
 
 def advance_commit_index(server: "Server") -> None:
     """Commit what a majority holds, if it is of this leader's own term (§5.3, §5.4.2)."""
-    match_indexes = {peer: progress.match_index for peer, progress in server.progress.items()}
-    match_indexes[server.id] = server.durable_index
+    durable = {peer: progress.match_index for peer, progress in server.progress.items()}
+    durable[server.id] = server.durable_index
+    match_indexes = {voter: durable[voter] for voter in server.configuration.voters}
     index = server.rules.commit_index_by_majority(
         server.log, match_indexes.values(), server.commit_index, server.current_term
     )

@@ -16,6 +16,7 @@ from typing import Any
 
 from glassraft.raft import election, reads, replication
 from glassraft.raft.assertions import Assertions
+from glassraft.raft.configuration import Configuration, ConfigurationHistory, parse_configuration
 from glassraft.raft.log import Log
 from glassraft.raft.messages import (
     AppendEntries,
@@ -56,7 +57,9 @@ def _no_opening(now: float) -> str:
 class Server:
     """One member of a cluster.
 
-    `members` are all members' ids, its own among them. `applied` is the index up to which the
+    `members` are the voters that its cluster was made of, its own id among them; `history` has the
+    configurations that the log holds or a snapshot stands under, oldest first, each with its entry's
+    index, and counts instead of `members` where it is given. `applied` is the index up to which the
     state machine has applied: commit starts there. `opening(now)` makes the command of the
     empty entry that begins a leader's term.
     """
@@ -71,14 +74,13 @@ class Server:
         hard_state: HardState = NEVER_STARTED,
         log: Log | None = None,
         applied: int = 0,
+        history: Iterable[tuple[int, Configuration]] = (),
         settings: Settings = DEFAULT_SETTINGS,
         rules: Rules | None = None,
         assertions: Assertions | None = None,
         opening: Callable[[float], str] = _no_opening,
     ) -> None:
         self.id = id
-        self.members = tuple(sorted(members))
-        self.peers = tuple(member for member in self.members if member != id)
         self.settings = settings
         self.rules = rules or Rules()
         self.assertions = assertions or Assertions()
@@ -90,6 +92,7 @@ class Server:
         self.current_term = hard_state.term
         self.voted_for = hard_state.voted_for
         self.log = log or Log()
+        self.configurations = ConfigurationHistory(history or [(0, Configuration(tuple(sorted(members))))])
 
         # Volatile state on all servers.
         self.commit_index = applied
@@ -117,6 +120,27 @@ class Server:
         self.election_deadline = 0.0
         self._timer_noted_at = float("-inf")
         self.start_election_timer("started")
+
+    # Who belongs to the cluster (diss. §4.1): whatever the newest configuration in the log says
+
+    @property
+    def configuration(self) -> Configuration:
+        """The newest in the log, committed or not."""
+        return self.configurations.newest
+
+    def configuration_at(self, index: int) -> tuple[int, Configuration]:
+        """The configuration under which the entry at `index` stands, and the index of its own entry."""
+        return self.configurations.at(index)
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Voters and learners."""
+        return self.configuration.members
+
+    @property
+    def peers(self) -> tuple[int, ...]:
+        """All members but this server."""
+        return tuple(member for member in self.members if member != self.id)
 
     # Events in
 
@@ -236,6 +260,10 @@ class Server:
             self._notes[-1].fields["entries"].extend(entries)
         else:
             self.note("append", "", entries=list(entries))
+        for entry in entries:
+            if entry.kind == "configuration":
+                self.configurations.append(entry.index, parse_configuration(entry.command))
+                self._use_newest_configuration("appended")
 
     def truncate(self, first: int, why: str) -> None:
         """Remove the entry at `first` and all that follow it (§5.3)."""
@@ -246,7 +274,25 @@ class Server:
         self.durable_index = min(self.durable_index, first - 1)
         if self._unsaved_from is not None and self._unsaved_from >= first:
             self._unsaved_from = None
+        if self.configurations.truncate(first):
+            self._use_newest_configuration(why)
         self._truncate_from = first if self._truncate_from is None else min(self._truncate_from, first)
+
+    def _use_newest_configuration(self, why: str) -> None:
+        """Another configuration counts from now on (diss. §4.1); a leader looks after who is in it."""
+        configuration = self.configuration
+        for peer in self.progress.keys() - set(self.peers):
+            del self.progress[peer]
+        if self.role == "leader":
+            for peer in self.peers:
+                self.progress.setdefault(peer, Progress(next_index=self.log.last_index + 1))
+        self.note(
+            "membership",
+            why,
+            members=[*configuration.voters],
+            learners=[*configuration.learners],
+            index=self.configurations.newest_index,
+        )
 
     def commit(self, index: int, why: str, holders: list[int] | None = None) -> None:
         """Everything up to `index` is committed."""

@@ -141,4 +141,8 @@ class Recorder:
 
 
 def _summaries(entries: Sequence[Entry]) -> list[list[Any]]:
-    return [[entry.index, entry.term, entry.kind, op_of(entry.command)] for entry in entries]
+    return [[entry.index, entry.term, entry.kind, _what(entry)] for entry in entries]
+
+
+def _what(entry: Entry) -> str:
+    return "Configuration" if entry.kind == "configuration" else op_of(entry.command)

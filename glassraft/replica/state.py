@@ -25,7 +25,8 @@ def wire_state(replica: Replica) -> dict[str, Any]:
         "last_log_term": server.log.last.term,
         "first_log_index": server.log.first_index,
         "pid": os.getpid(),
-        "members": list(server.members),
+        "members": list(server.configuration.voters),
+        "learners": list(server.configuration.learners),
         "peers": {
             str(peer): {"next_index": progress.next_index, "match_index": progress.match_index}
             for peer, progress in server.progress.items()
@@ -56,6 +57,7 @@ def event_state(replica: Replica) -> dict[str, object]:
             str(peer): [progress.next_index, progress.match_index]
             for peer, progress in server.progress.items()
         },
-        "members": list(server.members),
+        "members": list(server.configuration.voters),
+        "learners": list(server.configuration.learners),
         "pid": os.getpid(),
     }

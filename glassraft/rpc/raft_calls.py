@@ -12,6 +12,7 @@ from typing import Any
 
 from glassraft.errors import BadArgument
 from glassraft.json_encoder import make_encoder
+from glassraft.raft.configuration import addresses_in, parse_configuration
 from glassraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -150,7 +151,7 @@ def _sender(named: Mapping[str, Any], name: str, context: Context) -> int:
 # --- Entries ---------------------------------------------------------------------------------
 
 _encode = make_encoder()
-_KINDS = ("noop", "command")
+_KINDS = ("noop", "command", "configuration")
 _latest: tuple[Entry | None, Entry | None, int, str] = (None, None, 0, "")
 """What was encoded last: a leader sends the same entries to each of its peers."""
 
@@ -199,9 +200,19 @@ def _entry(row: Any) -> Entry:
     if type(index) is not int or type(term) is not int or type(command) is not str or index > INT64_MAX:
         raise BadArgument(f"entries holds {str(row)[:60]!r}, with a field of the wrong type")
     if kind not in _KINDS:
-        raise BadArgument(f"entries holds the kind {str(kind)[:40]!r}; known are noop and command")
+        raise BadArgument(f"entries holds the kind {str(kind)[:40]!r}; known are {', '.join(_KINDS)}")
+    if kind == "configuration":
+        _check_configuration(command)
     known: EntryKind = kind
     return Entry(index, term, known, command)
+
+
+def _check_configuration(command: str) -> None:
+    try:
+        parse_configuration(command)
+        addresses_in(command)
+    except (ValueError, RecursionError) as error:
+        raise BadArgument(f"entries holds {error}") from None
 
 
 # --- Replies ---------------------------------------------------------------------------------

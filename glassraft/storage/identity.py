@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from glassraft.errors import StorageError
+from glassraft.raft.configuration import Configuration, configuration_text
 
 APPLICATION_ID = 0x676C7266  # "glrf", in the header of each file
 FORMAT_VERSION = 1
@@ -47,6 +48,14 @@ class Identity:
     def members_text(self) -> str:
         """The members as canonical JSON, as the files store them."""
         return json.dumps({str(id): self.members[id] for id in sorted(self.members)}, separators=(",", ":"))
+
+    def configuration_text(self) -> str:
+        """The configuration that the cluster was made with, as its log's entries spell later ones."""
+        addresses = {}
+        for id, address in self.members.items():
+            host, _, port = address.rpartition(":")
+            addresses[id] = (host, int(port))
+        return configuration_text(Configuration(tuple(sorted(addresses))), addresses, 0)
 
     def check(self, stored: "Identity", path: Path) -> None:
         """Compare what config.json says with what the file says; `self.cluster_id` may be "" for any.

@@ -65,7 +65,7 @@ class QueueStore:
         """Make an empty queue's file, synced together with its folder."""
         with new_database(path) as connection:
             schema.create(connection, identity.cluster_id, identity.node_id)
-            connection.execute("UPDATE applied SET configuration = ?", (identity.members_text(),))
+            connection.execute("UPDATE applied SET configuration = ?", (identity.configuration_text(),))
 
     def check_against(self, log: Log) -> None:
         """The queue must be what this log leads to. Raises WrongFile when it is ahead of it, or beside it."""

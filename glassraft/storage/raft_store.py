@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from glassraft.raft.configuration import Configuration, parse_configuration
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
 from glassraft.raft.messages import Entry, LogPosition
 from glassraft.raft.ready import HardState, Persisted
@@ -124,7 +125,7 @@ class RaftStore:
                 (identity.cluster_id, identity.cluster, identity.node_id, identity.members_text()),
             )
             connection.execute("INSERT INTO hard_state VALUES (1, 0, NULL)")
-            connection.execute("INSERT INTO membership VALUES (0, 0, ?)", (identity.members_text(),))
+            connection.execute("INSERT INTO membership VALUES (0, 0, ?)", (identity.configuration_text(),))
             connection.execute("INSERT INTO snapshot VALUES (1, 0, 0, ?)", (queue_file,))
 
     # Reading
@@ -135,6 +136,14 @@ class RaftStore:
             last_index = self.connection.execute("SELECT max(idx) FROM log").fetchone()[0] or 0
             terms = self.connection.execute("SELECT term, first_idx FROM terms ORDER BY term").fetchall()
         return Log(terms=terms, tail=self._tail(last_index), last_index=last_index, read=self.read_some)
+
+    def load_history(self) -> list[tuple[int, Configuration]]:
+        """The configurations that the log stands under, oldest first, each with its entry's index."""
+        with translated_errors(self.path):
+            rows = self.connection.execute(
+                "SELECT idx, configuration FROM membership ORDER BY idx"
+            ).fetchall()
+        return [(index, parse_configuration(text)) for index, text in rows]
 
     def _tail(self, last_index: int) -> list[Entry]:
         size, first = 0, last_index + 1
@@ -205,6 +214,10 @@ class RaftStore:
         self.connection.executemany(
             "INSERT INTO log VALUES (?, ?, ?, ?)",
             [(entry.index, entry.term, entry.kind, entry.command) for entry in entries],
+        )
+        self.connection.executemany(
+            "INSERT INTO membership VALUES (?, ?, ?)",
+            [(entry.index, entry.term, entry.command) for entry in entries if entry.kind == "configuration"],
         )
 
     def persisted(self, last_log: LogPosition) -> Persisted:

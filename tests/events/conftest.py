@@ -70,6 +70,7 @@ class ModelNode:
             "log": runs,
             "peers": {str(peer): list(row) for peer, row in self.peers.items()},
             "members": list(self.members),
+            "learners": [],
             "pid": self.pid,
         }
 

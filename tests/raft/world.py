@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from glassraft.raft.assertions import Assertions
+from glassraft.raft.configuration import Configuration, parse_configuration
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
 from glassraft.raft.messages import Entry, LogPosition, Message
 from glassraft.raft.ready import (
@@ -275,12 +276,19 @@ class World:
             hard_state=node.disk.hard_state,
             log=node.disk.open_log(self.tail_entries, self.tail_bytes),
             applied=len(node.applied),
+            history=self.history(node),
             settings=self.settings,
             rules=self.rules,
             assertions=self.assertions,
         )
         self.watcher.started(node)
         self._tell_notes(node)
+
+    def history(self, node: Node) -> list[tuple[int, Configuration]]:
+        """The configurations that a node's disk knows of."""
+        made_of = Configuration(tuple(self.nodes))
+        entries = [entry for entry in node.disk.entries if entry.kind == "configuration"]
+        return [(0, made_of), *((entry.index, parse_configuration(entry.command)) for entry in entries)]
 
     def elect(self, id: int) -> None:
         """This node's election timer runs out, and everybody hears of what comes of it."""
