@@ -45,6 +45,9 @@ class NodeFold:
     match_index: dict[int, int] = field(default_factory=dict)
     votes_granted: list[int] = field(default_factory=list)
     votes_refused: list[int] = field(default_factory=list)
+    pre_votes_granted: list[int] = field(default_factory=list)
+    """Who would vote for it; empty while it does not ask (diss. §9.6)."""
+    pre_votes_refused: list[int] = field(default_factory=list)
     members: list[int] = field(default_factory=list)
     learners: list[int] = field(default_factory=list)
     timer_kind: str = ""
@@ -130,6 +133,7 @@ class NodeFold:
         self._become(event["role"], event.get("leader_id", self.leader_id))
 
     def _become(self, role: str, leader_id: int | None) -> None:
+        self._asks_no_longer()
         if role != self.role:
             self.votes_granted, self.votes_refused = [], []
             self.next_index, self.match_index = {}, {}
@@ -145,17 +149,27 @@ class NodeFold:
             self.voted_for = None
             self.leader_id = None
             self.votes_granted, self.votes_refused = [], []
+            self._asks_no_longer()
 
     def _vote(self, event: Event) -> None:
         if event["granted"]:
             self.voted_for = event["candidate"]
+            self._asks_no_longer()
 
     def _votes(self, event: Event) -> None:
         self.votes_granted = list(event["granted"])
         self.votes_refused = list(event.get("refused", ()))
 
+    def _pre_votes(self, event: Event) -> None:
+        self.pre_votes_granted = list(event["granted"])
+        self.pre_votes_refused = list(event.get("refused", ()))
+
+    def _asks_no_longer(self) -> None:
+        self.pre_votes_granted, self.pre_votes_refused = [], []
+
     def _leader(self, event: Event) -> None:
         self.leader_id = event["leader_id"]
+        self._asks_no_longer()
 
     def _timer(self, event: Event) -> None:
         self.timer_kind = event.get("kind", "")
@@ -223,6 +237,7 @@ _CHANGES: Mapping[str, Callable[[NodeFold, Event], None]] = {
     "term": NodeFold._term,
     "vote": NodeFold._vote,
     "votes": NodeFold._votes,
+    "pre_votes": NodeFold._pre_votes,
     "leader": NodeFold._leader,
     "timer": NodeFold._timer,
     "append": NodeFold._append,

@@ -108,8 +108,15 @@ COMMON: Mapping[str, Field] = {
 }
 
 MESSAGE_FIELDS: Mapping[str, Mapping[str, Field]] = {
-    "RequestVote": {"last": Field("position", "end of the candidate's log")},
-    "RequestVoteReply": {"granted": Field("bool", "whether the vote was given")},
+    "RequestVote": {
+        "last": Field("position", "end of the candidate's log"),
+        "pre_vote": Field("bool", "it only asks whether it would get the vote in that term", optional=True),
+        "transfer": Field("bool", "it stands because the leader told it to", optional=True),
+    },
+    "RequestVoteReply": {
+        "granted": Field("bool", "whether the vote was given"),
+        "pre_vote": Field("bool", "it answers a pre-vote, and binds to nothing", optional=True),
+    },
     "AppendEntries": {
         "prev": Field("position", "the entry before the new ones"),
         "count": Field("int", "how many entries; 0 is a heartbeat"),
@@ -200,7 +207,31 @@ EVENTS: Mapping[str, EventType] = _events(
         },
         "A candidate's tally (§5.2).",
     ),
-    EventType("leader", {"leader_id": Field("id?", "the leader")}, "The node learnt who leads its term."),
+    EventType(
+        "pre_vote",
+        {
+            "candidate": Field("int", "who asked"),
+            "granted": Field("bool", "whether it would get the vote"),
+            "for_term": Field("int", "the term in which the candidate would stand"),
+        },
+        "This node was asked whether it would vote for another (diss. §9.6). Its term and vote stay.",
+    ),
+    EventType(
+        "pre_votes",
+        {
+            "for_term": Field("int", "the term in which it would stand"),
+            "granted": Field("ids", "who would vote for it"),
+            "refused": Field("ids", "who would not"),
+            "needed": Field("int", "how many make a majority"),
+        },
+        "The tally of a node that heard no leader and asks whether it could win. It keeps its role and "
+        "term, and stands when a majority would vote for it (diss. §9.6).",
+    ),
+    EventType(
+        "leader",
+        {"leader_id": Field("id?", "the leader")},
+        "The node learnt who leads its term, or hears from it no longer (null).",
+    ),
     EventType(
         "timer",
         {

@@ -34,23 +34,33 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class RequestVote:
-    """A candidate asks for a vote (§5.2)."""
+    """A candidate asks for a vote (§5.2), or a follower whether it would get one (`pre_vote`, diss. §9.6).
+
+    A pre-vote's `term` is the one that its sender would stand in; `round` counts its sender's
+    pre-votes, and the reply echoes it, so that a late one counts for nothing. A vote marked
+    `transfer` is asked for at the leader's own wish (diss. §3.10).
+    """
 
     sender: int
     receiver: int
     term: int
     last_log: LogPosition
+    pre_vote: bool = False
+    transfer: bool = False
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RequestVoteReply:
-    """The answer to RequestVote. `why` names the rule that decided."""
+    """The answer to RequestVote, or to a pre-vote. `term` is the voter's; `why` names the rule that decided."""
 
     sender: int
     receiver: int
     term: int
     vote_granted: bool
     why: str = ""
+    pre_vote: bool = False
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,10 @@ class Settings:
     batch_bytes: int = 1024 * 1024
     uncommitted_entries: int = 10_000
     """A leader that cannot commit refuses proposals once so many wait."""
+    pre_vote: bool = True
+    """Ask whether an election could be won before it begins (diss. §9.6)."""
+    check_quorum: bool = True
+    """A leader that no majority answers steps down, and voters stand by one that they hear (diss. §6.2)."""
 
 
 # What can happen to a server, besides a Message.
@@ -154,6 +158,18 @@ class Progress:
     """A heartbeat is due, or a read needs one."""
     waits_for_heartbeat: bool = False
     """The last one could not be delivered: try again with the next heartbeat, not at once."""
+    heard_at: float = 0.0
+    """When this follower last answered (monotonic seconds)."""
+
+
+@dataclass(slots=True)
+class PreVote:
+    """What a follower has heard when it asked whether it could win an election (diss. §9.6)."""
+
+    term: int
+    """The one that it would stand in."""
+    round: int
+    votes: dict[int, bool] = field(default_factory=dict)
 
 
 NEVER_STARTED = HardState()

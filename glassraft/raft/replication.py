@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from glassraft.raft import election
 from glassraft.raft.messages import AppendEntries, AppendEntriesReply, Entry
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None
     if server.rules.refuses_a_stale_request(reply):
         return  # sent before this term: it says nothing of this leader's rounds, and confirms no read
     progress = server.progress[reply.sender]
+    progress.heard_at = server.now
     if progress.round_under_way == reply.round:
         progress.round_under_way = None
     before = (progress.next_index, progress.match_index)
@@ -123,8 +125,7 @@ def on_append_entries(server: "Server", request: AppendEntries) -> None:
     if server.rules.term_is_stale(request.term, server.current_term):
         return _refuse(server, request, "term_is_stale")
     server.assertions.one_leader_a_term(server.role == "leader", request.term, request.sender)
-    server.become_follower(request.term, request.sender, "heard_leader_of_its_term")
-    server.restart_election_timer("heard_leader")
+    election.hear_leader(server, request.term, request.sender)
     if not server.rules.log_holds_previous_entry(server.log, request.prev_log):
         return _refuse(server, request, "log_holds_previous_entry")
     _take_over(server, request.entries)

@@ -8,7 +8,14 @@ from collections.abc import Collection, Iterable
 from random import Random
 
 from glassraft.raft.log import Log
-from glassraft.raft.messages import AppendEntries, AppendEntriesReply, Entry, LogPosition
+from glassraft.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    LogPosition,
+    Message,
+    RequestVote,
+)
 
 
 class Rules:
@@ -53,6 +60,33 @@ class Rules:
     def opens_term_with_empty_entry(self) -> bool:
         """A leader begins its term by committing an empty entry (§8)."""
         return True
+
+    # Elections that disturb nobody (dissertation §4.2.3, §6.2, §9.6)
+
+    def may_grant_pre_vote(self, term: int, current_term: int) -> bool:
+        """A voter would vote only in a term that is still to come (diss. §9.6)."""
+        return term > current_term
+
+    def says_its_term(self, message: Message) -> bool:
+        """A pre-vote's term is one that its sender is not in yet: it changes nobody's (diss. §9.6)."""
+        return not (isinstance(message, RequestVote) and message.pre_vote)
+
+    def leader_is_alive(self, heard_at: float, now: float, shortest_s: float) -> bool:
+        """A voter that has heard a leader within the shortest election timeout wants no other (diss. §4.2.3)."""
+        return now - heard_at < shortest_s
+
+    def leader_wants_it(self, request: RequestVote) -> bool:
+        """A vote that the leader itself has asked for disturbs nobody (diss. §3.10, §4.2.3)."""
+        return request.transfer
+
+    def time_of_majority(self, times: Iterable[float]) -> float:
+        """The latest time that a majority reaches, of one time a member (§5.2)."""
+        ordered = sorted(times, reverse=True)
+        return ordered[len(ordered) // 2]
+
+    def leads_until(self, heard_at: float, longest_s: float) -> float:
+        """A leader whom no majority has answered for an election timeout leads no longer (diss. §6.2)."""
+        return heard_at + longest_s
 
     # Replication (§5.3, §5.4.2)
 

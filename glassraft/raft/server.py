@@ -6,7 +6,7 @@
     ready = server.ready()    what must happen next, for everything stepped since the last call
 
 Only state, role changes and the dispatch live here; what a message means is in election.py
-(§5.2, §5.4.1), replication.py (§5.3, §5.4.2) and reads.py (diss. §6.4); the paper's
+(§5.2, §5.4.1, diss. §9.6), replication.py (§5.3, §5.4.2) and reads.py (diss. §6.4); the paper's
 conditions are in rules.py. `now` is monotonic seconds, from outside; so is all randomness.
 """
 
@@ -34,6 +34,7 @@ from glassraft.raft.ready import (
     Note,
     Persisted,
     Placed,
+    PreVote,
     Progress,
     Propose,
     Read,
@@ -99,6 +100,9 @@ class Server:
         self.last_applied = applied
         self.role: Role = "follower"
         self.leader_id: int | None = None
+        self.leader_heard_at = float("-inf")
+        self.pre_vote: PreVote | None = None
+        self.pre_vote_round = 0
 
         # Volatile state on candidates and leaders.
         self.votes: dict[int, bool] = {}
@@ -152,7 +156,9 @@ class Server:
     @property
     def next_deadline(self) -> float:
         """When TimeIs must be stepped at the latest (monotonic seconds)."""
-        return self.heartbeat_due if self.role == "leader" else self.election_deadline
+        if self.role == "leader":
+            return min(self.heartbeat_due, election.quorum_deadline(self))
+        return self.election_deadline
 
     # What to do, out
 
@@ -201,6 +207,7 @@ class Server:
         """Step down, or follow another: on a newer term, or on hearing this one's leader (§5.1, §5.2)."""
         self.assertions.term_never_goes_back(self.current_term, term)
         was, self.role = self.role, "follower"
+        self.pre_vote = None
         self._enter_term(term, why)
         if self.leader_id != leader_id:
             self.leader_id = leader_id
@@ -228,16 +235,28 @@ class Server:
         self.role = "leader"
         self.leader_id = self.id
         self.votes = {}
-        self.progress = {peer: Progress(next_index=self.log.last_index + 1) for peer in self.peers}
+        self.pre_vote = None
+        self.progress = {peer: self._new_progress() for peer in self.peers}
         self.heartbeat_due = self.now + self.settings.heartbeat_s
         self.note("role", why, role="leader", was="candidate", leader_id=self.id)
         if self.rules.opens_term_with_empty_entry():
             self.append(Entry(self.log.last_index + 1, self.current_term, "noop", self.opening(self.now)))
 
+    def _new_progress(self) -> Progress:
+        """What a leader assumes of a follower at first; it has an election timeout to answer."""
+        return Progress(next_index=self.log.last_index + 1, heard_at=self.now)
+
+    def lose_leader(self, why: str) -> None:
+        """Nobody is heard any longer who leads this term."""
+        if self.leader_id is not None:
+            self.leader_id = None
+            self.note("leader", why, leader_id=None)
+
     def vote_for(self, candidate: int, why: str) -> None:
         """Cast this term's vote. It counts, and is told, once it is on disk."""
         self.assertions.one_vote_a_term(self.voted_for, candidate, self.current_term)
         self.voted_for = candidate
+        self.pre_vote = None
         self.note("vote", why, candidate=candidate, granted=True)
 
     def _enter_term(self, term: int, why: str) -> None:
@@ -285,7 +304,7 @@ class Server:
             del self.progress[peer]
         if self.role == "leader":
             for peer in self.peers:
-                self.progress.setdefault(peer, Progress(next_index=self.log.last_index + 1))
+                self.progress.setdefault(peer, self._new_progress())
         self.note(
             "membership",
             why,
@@ -348,11 +367,13 @@ class Server:
 
 def on_time(server: Server, event: TimeIs) -> None:
     """A timer may be due (§5.2)."""
-    if server.role == "leader":
-        if server.now >= server.heartbeat_due:
-            replication.heartbeat(server)
-    elif server.now >= server.election_deadline:
-        election.campaign(server)
+    if server.role != "leader":
+        if server.now >= server.election_deadline:
+            election.time_out(server)
+    elif server.now >= election.quorum_deadline(server):
+        server.become_follower(server.current_term, None, "leads_until")
+    elif server.now >= server.heartbeat_due:
+        replication.heartbeat(server)
 
 
 def on_persisted(server: Server, event: Persisted) -> None:
@@ -372,7 +393,9 @@ def with_terms(handler: Callable[[Server, Any], None]) -> Callable[[Server, Any]
     def handle(server: Server, message: Any) -> None:
         if message.sender not in server.peers:
             return
-        if server.rules.term_is_newer(message.term, server.current_term):
+        if server.rules.term_is_newer(message.term, server.current_term) and not election.is_left_alone(
+            server, message
+        ):
             server.become_follower(message.term, None, "term_is_newer")
         handler(server, message)
 

@@ -31,11 +31,19 @@ KINDS: dict[type, str] = {
 
 
 def _request_vote(message: RequestVote) -> dict[str, Any]:
-    return {"last": [message.last_log.term, message.last_log.index]}
+    fields: dict[str, Any] = {"last": [message.last_log.term, message.last_log.index]}
+    if message.pre_vote:
+        fields["pre_vote"] = True
+    if message.transfer:
+        fields["transfer"] = True
+    return fields
 
 
 def _request_vote_reply(message: RequestVoteReply) -> dict[str, Any]:
-    return {"granted": message.vote_granted}
+    fields: dict[str, Any] = {"granted": message.vote_granted}
+    if message.pre_vote:
+        fields["pre_vote"] = True
+    return fields
 
 
 def _append_entries(message: AppendEntries) -> dict[str, Any]:

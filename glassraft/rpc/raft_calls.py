@@ -87,6 +87,11 @@ def to_call(message: Request, context: Context) -> tuple[str, tuple[Any, ...]]:
     struct = context.to_struct()
     if isinstance(message, RequestVote):
         last = message.last_log
+        if message.pre_vote:
+            struct["preVote"] = True
+            struct["round"] = message.round
+        if message.transfer:
+            struct["transfer"] = True
         return "RequestVote", (message.term, message.sender, last.index, last.term, struct)
     struct["round"] = message.round
     prev = message.prev_log
@@ -115,6 +120,9 @@ def _from_request_vote(params: Sequence[Any], receiver: int) -> tuple[RequestVot
         receiver=receiver,
         term=_natural(named, "term"),
         last_log=last_log,
+        pre_vote=_mark(params[4], "preVote"),
+        transfer=_mark(params[4], "transfer"),
+        round=_natural(params[4], "round") if "round" in params[4] else 0,
     )
     return message, context
 
@@ -225,6 +233,9 @@ def to_reply(reply: Reply, context: Context) -> dict[str, Any]:
     struct["why"] = reply.why
     if isinstance(reply, RequestVoteReply):
         struct["voteGranted"] = reply.vote_granted
+        if reply.pre_vote:
+            struct["preVote"] = True
+            struct["round"] = reply.round
         return struct
     struct["success"] = reply.success
     struct["round"] = reply.round
@@ -253,6 +264,8 @@ def _vote_reply(struct: Mapping[str, Any], sender: int, receiver: int) -> Reques
         term=_natural(struct, "term"),
         vote_granted=_truth(struct, "voteGranted"),
         why=_text(struct, "why"),
+        pre_vote=_mark(struct, "preVote"),
+        round=_natural(struct, "round") if "round" in struct else 0,
     )
 
 
@@ -292,6 +305,11 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     if type(value) is not str:
         raise BadArgument(f"{name} must be a string, not {str(value)[:60]!r}")
     return value
+
+
+def _mark(fields: Mapping[str, Any], name: str) -> bool:
+    """What is false where it is absent."""
+    return _truth(fields, name) if name in fields else False
 
 
 def _truth(fields: Mapping[str, Any], name: str) -> bool:

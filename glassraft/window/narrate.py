@@ -17,6 +17,10 @@ SECTIONS: Mapping[str, str] = {
     "term_is_newer": "§5.1",
     "election_timeout_elapsed": "§5.2",
     "may_grant_vote": "§5.2",
+    "majority_would_vote": "diss. §9.6",
+    "may_grant_pre_vote": "diss. §9.6",
+    "leader_is_alive": "diss. §4.2.3",
+    "leads_until": "diss. §6.2",
     "is_majority": "§5.2",
     "heard_leader_of_its_term": "§5.2",
     "candidate_log_is_up_to_date": "§5.4.1",
@@ -44,6 +48,14 @@ REFUSED_VOTE: Mapping[str, str] = {
     "term_is_stale": "refuses n{candidate} its vote: that is for an older term than {term}",
     "may_grant_vote": "refuses n{candidate} its vote: it gave it to {voted} in term {term}",
     "candidate_log_is_up_to_date": "refuses n{candidate} its vote: its own log goes further",
+    "leader_is_alive": "refuses n{candidate} its vote: it hears a leader",
+}
+
+WOULD_REFUSE: Mapping[str, str] = {
+    "term_is_stale": "that would be for an older term than {term}",
+    "may_grant_pre_vote": "term {term} has begun already",
+    "candidate_log_is_up_to_date": "its own log goes further",
+    "leader_is_alive": "it hears a leader",
 }
 
 
@@ -132,6 +144,10 @@ class Narrator:
 
     def _becomes_candidate(self, event: Event, node: NodeFold) -> tuple[str, str]:
         term = event["term"]
+        if event.get("why") == "majority_would_vote":
+            return f"knows that a majority would vote for it, so it starts an election in term {term}", event[
+                "why"
+            ]
         if node.role == "candidate":
             return f"found no majority in time, so it tries again in term {term}", "election_timeout_elapsed"
         waited = event["ts"] - node.timer_started
@@ -154,6 +170,11 @@ class Narrator:
 
     def _becomes_follower(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
         leader, term = event.get("leader_id"), event["term"]
+        if event.get("why") == "leads_until":
+            return (
+                "got no answer from a majority for an election timeout, so it leads no longer",
+                "leads_until",
+            )
         if node.role == "leader":
             return f"hears of term {term}, so it leads no longer", "term_is_newer"
         if leader:
@@ -182,12 +203,26 @@ class Narrator:
         text = REFUSED_VOTE.get(why, "refuses n{candidate} its vote: " + why.replace("_", " "))
         return text.format(candidate=candidate, voted=voted, term=event["term"]), why
 
+    def _pre_vote(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
+        candidate, why = event["candidate"], event.get("why", "")
+        if event["granted"]:
+            return f"would vote for n{candidate}, whose log is no shorter than its own", "majority_would_vote"
+        if self._said_lately(event, "would refuse", node.id, candidate, why):
+            return None
+        reason = WOULD_REFUSE.get(why, why.replace("_", " ")).format(term=event["term"])
+        return f"would not vote for n{candidate}: {reason}", why
+
     def _send(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
         kind = event["kind"]
         if kind == "RequestVote":
-            if self._said_lately(event, "asks", node.id, event["term"]):
+            if self._said_lately(event, "asks", node.id, event["term"], event.get("pre_vote")):
                 return None
             others = [member for member in node.members if member != node.id] or [event["to"]]
+            if event.get("pre_vote"):
+                return (
+                    f"heard no leader, and asks {names(others)} who would vote for it",
+                    "majority_would_vote",
+                )
             ask = "its vote" if len(others) == 1 else "their votes"
             return f"asks {names(others)} for {ask}", "election_timeout_elapsed"
         if kind == "AppendEntriesReply" and not event.get("success", True):
@@ -294,6 +329,7 @@ _TELLERS: Mapping[str, Callable[[Narrator, Event, NodeFold], tuple[str, str] | N
     "role": Narrator._role,
     "leader": Narrator._leader,
     "vote": Narrator._vote,
+    "pre_vote": Narrator._pre_vote,
     "send": Narrator._send,
     "lost": Narrator._lost,
     "append": Narrator._append,

@@ -125,6 +125,20 @@ class ReadsBeforeTheFirstCommit(Rules):
         return True
 
 
+class PreVoteTakesOverTheTerm(Rules):
+    """A pre-vote's term counts like any other, so asking disturbs as much as standing."""
+
+    def says_its_term(self, message: Message) -> bool:
+        return True
+
+
+class VotesAgainstALeaderThatItHears(Rules):
+    """Whoever asks is considered, though a majority hears a leader."""
+
+    def leader_is_alive(self, heard_at: float, now: float, shortest_s: float) -> bool:
+        return False
+
+
 RULES: tuple[type[Rules], ...] = (
     VotesTwice,
     VoteClearedInTheSameTerm,
@@ -141,6 +155,8 @@ RULES: tuple[type[Rules], ...] = (
     CommitsBeyondWhatWasChecked,
     ReadsWithoutAQuorum,
     ReadsBeforeTheFirstCommit,
+    PreVoteTakesOverTheTerm,
+    VotesAgainstALeaderThatItHears,
 )
 
 

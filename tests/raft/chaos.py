@@ -90,6 +90,7 @@ class Chaos(Properties):
         self.lagging: dict[int, float] = {}
         """Until when what is sent to a node takes long."""
         self.unheard: set[int] = set()
+        manners = Random(f"{seed} manners")  # its own, so that what else a seed plays does not depend on it
         size = random.choice(SIZES)
         self.world = make_world(
             size,
@@ -101,6 +102,8 @@ class Chaos(Properties):
                 batch_entries=random.choice((1, 1, 2, 512)),
                 batch_bytes=random.choice((10, 1 << 20)),
                 uncommitted_entries=random.choice((5, 10_000)),
+                pre_vote=manners.random() < 0.6,
+                check_quorum=manners.random() < 0.6,
             ),
             rules=rules,
             assertions=assertions,

@@ -6,8 +6,8 @@ assertions, so that it also catches servers whose rules were broken on purpose.
 Next: chaos.py, which makes the faults.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from glassraft.raft.messages import (
     AppendEntriesReply,
@@ -45,6 +45,15 @@ class Seen:
     commit_index: int
 
 
+class Heard(NamedTuple):
+    """A leader's message that a node answered, in one of its lives, at a time by its own clock."""
+
+    leader: int
+    term: int
+    life: int
+    clock: float
+
+
 class Properties(Watcher):
     """Everything promised so far, and the check of each promise where it could first be broken."""
 
@@ -67,6 +76,12 @@ class Properties(Watcher):
         self.read_floor: dict[Any, int] = {}
         """What was committed when each read was asked."""
         self.answered_reads = 0
+        self.begun_terms = {0}
+        """Terms in which some server stood for election."""
+        self.heard: dict[int, Heard] = {}
+        """From which leader each node heard last."""
+        self.wanted_by_leader: set[tuple[int, int]] = set()
+        """(candidate, term) of elections that a leader asked for."""
         self._seen: dict[int, Seen] = {}
 
     # What is said must be on disk: terms and votes never go back, over crashes too (§5.1, §5.2)
@@ -74,17 +89,30 @@ class Properties(Watcher):
     def sent(self, message: Message) -> None:
         node = message.sender
         disk = self.world.nodes[node].disk
+        if isinstance(message, RequestVote) and message.pre_vote:
+            message = replace(message, term=message.term - 1)  # it names the term that would be next
         if message.term < self.told_term.get(node, 0):
             raise Broken(f"n{node} says term {message.term} after {self.told_term[node]}")
         self.told_term[node] = message.term
         if disk.hard_state.term < message.term:
             raise Broken(f"n{node} says term {message.term}, its disk has {disk.hard_state.term}")
+        if isinstance(message, RequestVote | RequestVoteReply) and message.pre_vote:
+            return
         if isinstance(message, RequestVote):
+            if message.transfer:
+                self.wanted_by_leader.add((node, message.term))
             self._votes(node, node, message.term, disk.hard_state)
         elif isinstance(message, RequestVoteReply) and message.vote_granted:
             self._votes(node, message.receiver, message.term, disk.hard_state)
-        elif isinstance(message, AppendEntriesReply) and message.success:
-            self._holds(node, message)
+        elif isinstance(message, AppendEntriesReply):
+            if message.success:
+                self._holds(node, message)
+            if message.success or message.conflict_index:
+                self._hears(node, message)
+
+    def _hears(self, node: int, reply: AppendEntriesReply) -> None:
+        at = self.world.nodes[node]
+        self.heard[node] = Heard(reply.receiver, reply.term, at.lives, at.clock)
 
     def _votes(self, node: int, candidate: int, term: int, hard_state: HardState) -> None:
         voted = self.told_vote.setdefault((node, term), candidate)
@@ -137,8 +165,12 @@ class Properties(Watcher):
     # Everything else, after each step of a node
 
     def noted(self, node: Node, note: Note) -> None:
-        if note.event == "role" and note.fields["role"] == "leader":
+        if note.event == "role" and note.fields["role"] == "candidate":
+            self.begun_terms.add(note.term)
+        elif note.event == "role" and note.fields["role"] == "leader":
             self._leads(node, note.term)
+            if self.world.settings.check_quorum and (node.id, note.term) not in self.wanted_by_leader:
+                self._disturbs_nobody(node, note.term)
         elif note.event == "commit" and "holders" in note.fields:
             self._commits(node, note.fields["was"] + 1, note.fields["index"], note.term)
 
@@ -152,6 +184,23 @@ class Properties(Watcher):
         for index, (entry_term, committed_in) in self.committed.items():
             if committed_in < term and term_in(runs, index) != entry_term:
                 raise Broken(f"Leader Completeness: n{node.id} leads term {term} without committed {index}")
+
+    def _disturbs_nobody(self, node: Node, term: int) -> None:
+        """Nobody is elected while another leads whom a majority still hears (diss. §4.2.3, §9.6)."""
+        nodes = self.world.nodes
+        for other in self.world.running:
+            if other.up.role != "leader" or other.up.current_term >= term:
+                continue
+            hear_it = {id for id, heard in self.heard.items() if self._still_hears(nodes[id], heard, other)}
+            if len(hear_it | {other.id}) > len(nodes) // 2:
+                raise Broken(f"n{node.id} is elected in term {term}, but {sorted(hear_it)} hear n{other.id}")
+
+    def _still_hears(self, node: Node, heard: Heard, leader: Node) -> bool:
+        return (
+            (heard.leader, heard.term) == (leader.id, leader.up.current_term)
+            and heard.life == node.lives
+            and node.clock - heard.clock < self.world.settings.election_shortest_s
+        )
 
     def _commits(self, node: Node, first: int, last: int, term: int) -> None:
         """What a leader calls committed must be on a majority's disks, and in later leaders' logs."""
@@ -181,6 +230,8 @@ class Properties(Watcher):
         now = Seen(node.lives, server.current_term, server.role, server.log.last, server.commit_index)
         was = self._seen.get(node.id)
         self._seen[node.id] = now
+        if now.term not in self.begun_terms:
+            raise Broken(f"n{node.id} is in term {now.term}, in which nobody stood")
         if was is None or was.life != now.life:
             return
         if now.term < was.term:

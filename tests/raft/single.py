@@ -21,7 +21,6 @@ from glassraft.raft.messages import (
     RequestVoteReply,
 )
 from glassraft.raft.ready import (
-    DEFAULT_SETTINGS,
     Event,
     HardState,
     Note,
@@ -33,7 +32,7 @@ from glassraft.raft.ready import (
 )
 from glassraft.raft.rules import Rules
 from glassraft.raft.server import Server
-from tests.raft.world import Disk
+from tests.raft.world import AS_PRINTED, Disk
 
 ME = 1
 M = TypeVar("M", bound=Message)
@@ -52,6 +51,16 @@ def entries(*terms: int, first: int = 1) -> tuple[Entry, ...]:
 def request_vote(sender: int = 2, term: int = 1, last: tuple[int, int] = (0, 0)) -> RequestVote:
     """`last` is (index, term)."""
     return RequestVote(sender, ME, term, LogPosition(last[1], last[0]))
+
+
+def ask_pre_vote(sender: int = 2, term: int = 1, last: tuple[int, int] = (0, 0)) -> RequestVote:
+    """Would you vote for me in this term? `last` is (index, term)."""
+    return RequestVote(sender, ME, term, LogPosition(last[1], last[0]), pre_vote=True, round=1)
+
+
+def pre_vote(sender: int = 2, term: int = 0, granted: bool = True, round: int = 1) -> RequestVoteReply:
+    """`term` is the voter's."""
+    return RequestVoteReply(sender, ME, term, granted, pre_vote=True, round=round)
 
 
 def vote(sender: int = 2, term: int = 1, granted: bool = True) -> RequestVoteReply:
@@ -119,7 +128,7 @@ class Single:
         term: int = 0,
         voted_for: int | None = None,
         applied: int = 0,
-        settings: Settings = DEFAULT_SETTINGS,
+        settings: Settings = AS_PRINTED,
         rules: Rules | None = None,
         assertions: Assertions | None = None,
         tail_entries: int = 10_000,
@@ -191,6 +200,8 @@ class Single:
     def lead(self) -> Done:
         """Become leader, by everybody's vote."""
         self.time_out()
+        if self.server.pre_vote is not None:
+            self.step(*(pre_vote(peer, round=self.server.pre_vote.round) for peer in self.server.peers))
         return self.step(*(vote(peer, self.server.current_term) for peer in self.server.peers))
 
 

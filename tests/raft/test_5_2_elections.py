@@ -1,17 +1,18 @@
 """§5.2: leader election, and the receiver of RequestVote in Figure 2."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from glassraft.raft.messages import AppendEntries, RequestVote, RequestVoteReply
-from glassraft.raft.ready import Propose, Settings, TimeIs
+from glassraft.raft.ready import Propose, TimeIs
 from glassraft.raft.rules import Rules
 from glassraft.raft.server import Server
 from tests.raft.single import Single, append_entries, leader, request_vote, vote
-from tests.raft.world import World
+from tests.raft.world import AS_PRINTED, World
 
-SETTINGS = Settings(heartbeat_s=0.1, election_shortest_s=0.6, election_longest_s=1.2)
+SETTINGS = replace(AS_PRINTED, heartbeat_s=0.1, election_shortest_s=0.6, election_longest_s=1.2)
 
 
 # Beginning an election

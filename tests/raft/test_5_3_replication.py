@@ -1,5 +1,6 @@
 """§5.3: log replication, and the receiver of AppendEntries in Figure 2."""
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -7,7 +8,7 @@ import pytest
 
 from glassraft.raft.log import Log
 from glassraft.raft.messages import AppendEntries, AppendEntriesReply, LogPosition
-from glassraft.raft.ready import HardState, Persisted, Placed, Propose, Refused, Settings, TimeIs, Undelivered
+from glassraft.raft.ready import HardState, Persisted, Placed, Propose, Refused, TimeIs, Undelivered
 from glassraft.raft.rules import Rules
 from glassraft.raft.server import Server
 from tests.raft.single import (
@@ -22,7 +23,7 @@ from tests.raft.single import (
     request_vote,
 )
 from tests.raft.transcript import played
-from tests.raft.world import World
+from tests.raft.world import AS_PRINTED, World
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 
@@ -59,7 +60,7 @@ def test_followers_and_candidates_refuse_proposals() -> None:
 
 
 def test_a_leader_that_cannot_commit_refuses_more() -> None:
-    single = leader(settings=Settings(uncommitted_entries=3))
+    single = leader(settings=replace(AS_PRINTED, uncommitted_entries=3))
     done = single.step(*propose("a", "b", "c", "d"))
     assert [placed.ticket for placed in done.placed] == ["a", "b", "c"]
     assert done.refused == [Refused("d", "full")]
@@ -277,19 +278,19 @@ def test_figure_7_ends_alike() -> None:
 
 
 def test_batches_are_bounded_in_entries() -> None:
-    single = Single(terms=[1] * 10, term=1, settings=Settings(batch_entries=3))
+    single = Single(terms=[1] * 10, term=1, settings=replace(AS_PRINTED, batch_entries=3))
     single.lead()
     done = single.step(refusal(2, 2, single.server.progress[2].round_under_way or 0, conflict=(1, 0)))
     assert [e.index for e in sent(done).entries] == [1, 2, 3]
 
 
 def test_batches_are_bounded_in_bytes_but_hold_at_least_one() -> None:
-    single = leader(settings=Settings(batch_bytes=10))
+    single = leader(settings=replace(AS_PRINTED, batch_bytes=10))
     assert [e.command for e in sent(single.step(*propose("four", "four", "four"))).entries] == [
         "four",
         "four",
     ]
-    big = leader(settings=Settings(batch_bytes=10))
+    big = leader(settings=replace(AS_PRINTED, batch_bytes=10))
     assert [e.command for e in sent(big.step(*propose("x" * 50, "y"))).entries] == ["x" * 50]
 
 

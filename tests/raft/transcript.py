@@ -4,9 +4,10 @@ A file in transcripts/ is a row of blocks: commands, `---`, what came of them, a
 All blocks of a file act on one cluster. After each command messages are delivered, first sent
 first, until nothing is under way; time stands still, and timers run out when the script says so.
 
-    cluster 3 [leader=n1] [empty_entries=off] [batch=1]
+    cluster 3 [leader=n1] [empty_entries=off] [batch=1] [pre_vote=on] [check_quorum=on]
     timeout n1 n2              their election timers run out
     heartbeat n1               its heartbeat is due
+    wait 0.5                   so many seconds pass; timers that are due run out when the script says so
     propose n1 a b             clients hand a and b to n1, together
     read n1 x                  a client asks n1 for a read
     crash n1 n2                restart n1 n2
@@ -107,6 +108,8 @@ REASONS = {
     "term_is_stale": "stale term",
     "may_grant_vote": "voted for another",
     "candidate_log_is_up_to_date": "candidate's log is behind",
+    "leader_is_alive": "hears a leader",
+    "may_grant_pre_vote": "not a newer term",
     "not_leader": "not the leader",
     "full": "too many entries wait to be committed",
 }
@@ -127,11 +130,13 @@ def entries_text(entries: Sequence[Entry]) -> str:
 
 
 def request_vote_text(message: RequestVote) -> str:
-    return f"RequestVote last={position_text(message.last_log)}"
+    kind = "pre-vote" if message.pre_vote else "RequestVote"
+    return f"{kind} last={position_text(message.last_log)}"
 
 
 def request_vote_reply_text(message: RequestVoteReply) -> str:
-    return "vote granted" if message.vote_granted else f"vote refused, {REASONS[message.why]}"
+    vote = "pre-vote" if message.pre_vote else "vote"
+    return f"{vote} granted" if message.vote_granted else f"{vote} refused, {REASONS[message.why]}"
 
 
 def append_entries_text(message: AppendEntries) -> str:
@@ -248,7 +253,11 @@ class Script(Watcher):
         options = dict(word.split("=") for word in words[1:])
         self.world = World(
             int(words[0]),
-            settings=Settings(batch_entries=int(options.pop("batch", Settings().batch_entries))),
+            settings=Settings(
+                batch_entries=int(options.pop("batch", Settings().batch_entries)),
+                pre_vote=options.pop("pre_vote", "off") == "on",
+                check_quorum=options.pop("check_quorum", "off") == "on",
+            ),
             rules=PaperAsPrinted() if options.pop("empty_entries", "on") == "off" else Rules(),
             watcher=self,
         )
@@ -270,6 +279,9 @@ class Script(Watcher):
             if self.world.server(id).role != "leader":
                 raise ValueError(f"n{id} does not lead: it has no heartbeat")
             self.world.fire_timer(id)
+
+    def wait(self, words: list[str]) -> None:
+        self.world.advance(self.world.clock + float(words[0]))
 
     def propose(self, words: list[str]) -> None:
         self.world.propose(node_id(words[0]), *words[1:])
@@ -378,6 +390,7 @@ COMMANDS: dict[str, Callable[[Script, list[str]], None]] = {
         Script.cluster,
         Script.timeout,
         Script.heartbeat,
+        Script.wait,
         Script.propose,
         Script.read,
         Script.crash,

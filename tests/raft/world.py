@@ -16,7 +16,6 @@ from glassraft.raft.configuration import Configuration, parse_configuration
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
 from glassraft.raft.messages import Entry, LogPosition, Message
 from glassraft.raft.ready import (
-    DEFAULT_SETTINGS,
     NEVER_STARTED,
     Event,
     HardState,
@@ -34,6 +33,9 @@ from glassraft.raft.ready import (
 from glassraft.raft.rules import Rules
 from glassraft.raft.server import Server
 from tests.raft.network import Arrival, Network
+
+AS_PRINTED = Settings(pre_vote=False, check_quorum=False)
+"""The paper's own elections: a candidate stands at once, and a leader leads until it hears of a newer term."""
 
 ENOUGH_DELIVERIES = 100_000
 """A script that is not quiet after so many messages never will be."""
@@ -142,7 +144,7 @@ class World:
         size: int,
         *,
         seed: object = 0,
-        settings: Settings = DEFAULT_SETTINGS,
+        settings: Settings = AS_PRINTED,
         rules: Rules | None = None,
         assertions: Assertions | None = None,
         watcher: Watcher | None = None,

@@ -321,11 +321,13 @@ class World:
     def check_durable(self, node: Node, message: Message) -> None:
         """What this message says must be on its sender's disk by now."""
         on_disk = node.files.raft.hard_state
-        if isinstance(message, RequestVote):
+        if isinstance(message, RequestVote) and message.pre_vote:
+            assert on_disk.term >= message.term - 1, "a pre-vote needs nothing on disk"
+        elif isinstance(message, RequestVote):
             assert on_disk == HardState(message.term, node.id)
         elif isinstance(message, RequestVoteReply):
-            assert on_disk.term == message.term
-            assert not message.vote_granted or on_disk.voted_for == message.receiver
+            assert on_disk.term == message.term or (message.pre_vote and on_disk.term > message.term)
+            assert message.pre_vote or not message.vote_granted or on_disk.voted_for == message.receiver
         elif isinstance(message, AppendEntriesReply):
             assert on_disk.term == message.term
             last = node.files.raft.connection.execute("SELECT max(idx) FROM log").fetchone()[0] or 0

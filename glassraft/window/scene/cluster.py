@@ -169,6 +169,9 @@ def caption(stage: Stage, node: NodeFold, state: str) -> str:
     if node.role == "candidate":
         members = len(node.members) or 1
         return f"candidate · {len(node.votes_granted)} of {members} votes"
+    if node.pre_votes_granted:
+        members = len(node.members) or 1
+        return f"follower · {len(node.pre_votes_granted)} of {members} would vote for it"
     if node.voted_for:
         return f"follower · voted n{node.voted_for}"
     if node.leader_id:
