@@ -3,7 +3,7 @@
 Every change of a command goes through `Book.write`, which also records it for the digest: a
 chain of SHA-256 over the rows written, by which two nodes that differ are found at once.
 `Book.move` takes a job along a line of the table of transitions, with its count and history.
-Who decides what to write: submitting.py, running.py, due.py and sessions.py.
+Who decides what to write: submitting.py, running.py, by_hand.py, due.py and sessions.py.
 """
 
 import hashlib
@@ -49,12 +49,14 @@ class Job(NamedTuple):
     never_started: int
     releases: int
     max_attempts: int
+    attempts_allowed: int | None
     timeout_ms: int | None
     lease_ms: int | None
     at_ms: int
     lease_until_ms: int | None
     lease_cap_ms: int | None
     started: int
+    cancel_requested_ms: int | None
     history_n: int
     backoff_base_ms: int | None
     backoff_factor: int | None

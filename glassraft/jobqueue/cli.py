@@ -1,4 +1,5 @@
-"""The command line of the queue: submit, list, show, stats, wait, result, tasks, worker.
+"""The command line of the queue: submit, list, show, stats, wait, result, cancel, retry, purge,
+tasks, worker.
 
 jobs.py at the top calls `main` after it has registered its tasks; a program of your own does the
 same. Every error is one line on the error output, and has its exit status below. What is shown is
@@ -148,6 +149,26 @@ def _stats(options: argparse.Namespace) -> int:
     return 0
 
 
+def _cancel(options: argparse.Namespace) -> int:
+    with _queue(options) as queue:
+        return _done_by_hand(options, queue.cancel_many(options.ids))
+
+
+def _retry(options: argparse.Namespace) -> int:
+    with _queue(options) as queue:
+        return _done_by_hand(options, queue.retry_many(options.ids, options.attempts))
+
+
+def _purge(options: argparse.Namespace) -> int:
+    with _queue(options) as queue:
+        return _done_by_hand(options, queue.purge_many(options.ids))
+
+
+def _done_by_hand(options: argparse.Namespace, answers: Sequence[Mapping[str, Any]]) -> int:
+    _show(options, answers, display.done_by_hand)
+    return 0 if all(answer["ok"] for answer in answers) else EXIT_REFUSED
+
+
 def _tasks(options: argparse.Namespace) -> int:
     known = [{"task": each.name, "call": each.call, "about": each.summary} for each in TASKS.values()]
     _show(options, known, display.tasks)
@@ -263,6 +284,13 @@ def _parser() -> argparse.ArgumentParser:
     made = command("result", _result, "wait for a job and print its result")
     made.add_argument("id")
     _add_within(made)
+    made = command("cancel", _cancel, "cancel jobs; what runs is told to stop, and has 30 s for it")
+    made.add_argument("ids", nargs="+", metavar="id")
+    made = command("retry", _retry, "run dead or cancelled jobs again")
+    made.add_argument("ids", nargs="+", metavar="id")
+    made.add_argument("--attempts", type=int, metavar="N", help="how many each gets (as at first)")
+    made = command("purge", _purge, "remove finished jobs, with their results and histories")
+    made.add_argument("ids", nargs="+", metavar="id")
     command("tasks", _tasks, "list the tasks that this program can run")
     _add_worker(command("worker", _worker, "run jobs here until stopped"))
     return parser

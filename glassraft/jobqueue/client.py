@@ -19,7 +19,8 @@ from glassraft.config import DEFAULT_PATH, load
 from glassraft.errors import BadArgument, GlassraftError
 from glassraft.jobqueue import ids
 from glassraft.jobqueue.canonical import canonical
-from glassraft.jobqueue.commands import HOUR_MS, LIMITS, MAX_OPEN, SECOND_MS
+from glassraft.jobqueue.commands import MAX_OPEN
+from glassraft.jobqueue.fields import HOUR_MS, LIMITS, SECOND_MS
 from glassraft.jobqueue.states import SUCCEEDED
 from glassraft.rpc.codec import carriable
 from glassraft.rpc.faults import Fault
@@ -245,6 +246,43 @@ class JobQueue:
             raise JobFailed(outcome["id"], outcome["state"], outcome.get("error", ""))
         raise NotFinished(f"job {job} has not finished within {timeout_s:g} s; it goes on")
 
+    # By hand
+
+    def cancel(self, job: str) -> str:
+        """Cancel a job. Returns "cancelled", or "running" where it runs and was told to stop.
+
+        Fault wrong_state where it has finished otherwise, not_found where there is none.
+        """
+        return str(_only(self.cancel_many([job]))["state"])
+
+    def cancel_many(self, jobs: Iterable[str]) -> Sequence[dict[str, Any]]:
+        """Cancel jobs, a thousand a command. An answer for each: {"job", "ok", "state"}, or why not."""
+        return self._by_hand("Cancel", jobs)
+
+    def retry(self, job: str, attempts: int | None = None) -> str:
+        """Run a dead or cancelled job again, with `attempts`, or as many as it was submitted with."""
+        return str(_only(self.retry_many([job], attempts))["state"])
+
+    def retry_many(self, jobs: Iterable[str], attempts: int | None = None) -> Sequence[dict[str, Any]]:
+        """Run dead or cancelled jobs again. An answer for each, as cancel_many's."""
+        return self._by_hand("Retry", jobs, *(() if attempts is None else (attempts,)))
+
+    def purge(self, job: str) -> None:
+        """Remove a finished job, with its result and history. Fault wrong_state where it has not finished."""
+        _only(self.purge_many([job]))
+
+    def purge_many(self, jobs: Iterable[str]) -> Sequence[dict[str, Any]]:
+        """Remove finished jobs. An answer for each, as cancel_many's."""
+        return self._by_hand("Purge", jobs)
+
+    def _by_hand(self, method: str, jobs: Iterable[str], *params: Any) -> Sequence[dict[str, Any]]:
+        asked = list(jobs)
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(asked), LIMITS.max_items):
+            some = canonical(asked[start : start + LIMITS.max_items])
+            answers += json.loads(self._in_session(method, some, *params)["jobs"])
+        return answers
+
     # For workers
 
     def take(
@@ -269,7 +307,8 @@ class JobQueue:
     def extend(self, worker: str, items: Iterable[Sequence[Any]], *, lease: float = 30.0) -> Any:
         """Keep leases alive: items are (job, token), or with progress (job, token, fraction, note).
 
-        Returns an answer for each: {"job", "ok"} and lease_until_ms, or why not.
+        Returns an answer for each: {"job", "ok"} and lease_until_ms, or why not. One that is
+        to be cancelled has cancel_requested, true.
         """
         items_text = canonical([tuple(item) for item in items])
         return json.loads(self._calls.call("Extend", worker, _ms(lease), items_text)["jobs"])
@@ -341,6 +380,14 @@ class JobQueue:
 _NOTHING: Final = "[]"
 _PLAIN: Final = ("task", "args", "kwargs", "queue", "priority", "max_attempts")
 _SECONDS: Final = ("delay", "at", "timeout", "lease")
+
+
+def _only(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The one job's answer; a refusal is raised."""
+    [answer] = answers
+    if not answer["ok"]:
+        raise Fault.named(answer["why"], answer["message"], {"state": answer["state"]})
+    return answer
 
 
 def _ms(seconds: float) -> int:

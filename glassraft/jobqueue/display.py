@@ -102,7 +102,14 @@ def job(shown: Mapping[str, Any]) -> str:
 _DULL: Final = ("failures", "kwargs", "never_started", "priority", "releases")
 """Not worth a line where they are zero or empty."""
 
-_MOMENTS: Final = ("submitted_ms", "at_ms", "taken_ms", "finished_ms", "lease_until_ms")
+_MOMENTS: Final = (
+    "submitted_ms",
+    "at_ms",
+    "taken_ms",
+    "finished_ms",
+    "lease_until_ms",
+    "cancel_requested_ms",
+)
 
 
 def outcomes(finished: Sequence[Mapping[str, Any]]) -> str:
@@ -111,6 +118,18 @@ def outcomes(finished: Sequence[Mapping[str, Any]]) -> str:
         f"{each['id']}  {each['state']}  {value(each['result']) if 'result' in each else each['error']}"
         for each in finished
     )
+
+
+def done_by_hand(answers: Sequence[Mapping[str, Any]]) -> str:
+    """What became of jobs that were cancelled, retried or purged."""
+    return "\n".join(_done(answer) for answer in answers)
+
+
+def _done(answer: Mapping[str, Any]) -> str:
+    if not answer["ok"]:
+        return str(answer["message"])
+    told = ", and told to stop" if answer.get("cancel_requested") else ""
+    return f"{answer['job']}  {answer['state'] or 'purged'}{told}"
 
 
 def stats(counted: Mapping[str, Any]) -> str:

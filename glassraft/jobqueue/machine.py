@@ -3,7 +3,7 @@
 `apply` reads the command, the tables and the constants of the machine's version, and nothing
 else: no clock, option, environment, `hash()` or time zone. A command first moves time on by a
 bounded step (due.py, sessions.py), then its session is asked whether it was answered before, then
-its operation is run (submitting.py, running.py); book.py writes and keeps the digest.
+its operation is run (submitting.py, running.py, by_hand.py); book.py writes and keeps the digest.
 """
 
 import json
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from glassraft.errors import GlassraftError
-from glassraft.jobqueue import commands, due, running, sessions, states, submitting
+from glassraft.jobqueue import by_hand, commands, due, running, sessions, states, submitting
 from glassraft.jobqueue.book import Book, Refusal
 
 VERSION: Final = 1
@@ -55,6 +55,9 @@ OPERATIONS: Final[Mapping[str, _Operation]] = {
     "Complete": running.complete,
     "Fail": running.fail,
     "Release": running.release,
+    "Cancel": by_hand.cancel,
+    "Retry": by_hand.retry,
+    "Purge": by_hand.purge,
     "Tick": _tick,
 }
 

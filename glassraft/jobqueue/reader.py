@@ -15,7 +15,7 @@ from typing import Any, Final
 from glassraft.errors import BadArgument
 from glassraft.jobqueue import ids
 from glassraft.jobqueue.canonical import parse
-from glassraft.jobqueue.commands import check_name
+from glassraft.jobqueue.fields import check_name
 from glassraft.jobqueue.states import FINISHED, READY, RUNNING, STATES, SUCCEEDED
 
 PAGE: Final = 100

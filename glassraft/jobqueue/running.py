@@ -12,10 +12,13 @@ from typing import Any, Final
 from glassraft.jobqueue import ids
 from glassraft.jobqueue.backoff import DEFAULT_BASE_MS, DEFAULT_CAP_MS, DEFAULT_FACTOR, backoff_ms
 from glassraft.jobqueue.book import Book, Job
-from glassraft.jobqueue.states import DEAD, FINISHED, READY, RUNNING, SCHEDULED, SUCCEEDED
+from glassraft.jobqueue.states import CANCELLED, DEAD, FINISHED, READY, RUNNING, SCHEDULED, SUCCEEDED
 
 TIMEOUT_GRACE_MS: Final = 10_000
 """A worker ends a job at its timeout; the machine does when the worker has not, this much later."""
+CANCEL_GRACE_MS: Final = 30_000
+"""How long a job that was told to stop may go on."""
+CANCELLED_BY_HAND: Final = "cancelled by hand"
 MAX_NEVER_STARTED: Final = 20
 MAX_RELEASES: Final = 1_000
 
@@ -54,7 +57,7 @@ def _lease_until(book: Book, job: Job, lease_ms: int, cap_ms: int | None) -> int
 def extend(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     """Moves leases on, and takes progress with it. A lease never gets shorter, nor goes beyond its cap.
 
-    An item's answer holds lease_until_ms, cluster time.
+    An item's answer holds lease_until_ms, cluster time, and cancel_requested, true, once it is.
     """
     answers = []
     rows = []
@@ -66,10 +69,28 @@ def extend(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
         until_ms = _lease_until(book, job, arguments["lease_ms"], job.lease_cap_ms)
         until_ms = max(until_ms, job.lease_until_ms or 0)
         rows.append((until_ms, fraction, note, job.id))
-        answers.append({"job": text, "ok": True, "lease_until_ms": until_ms + book.lease_gap_ms})
+        answer = {"job": text, "ok": True, "lease_until_ms": until_ms + book.lease_gap_ms}
+        if job.cancel_requested_ms is not None:
+            answer["cancel_requested"] = True
+        answers.append(answer)
     book.write("job extended", rows)
     book.expect_less()
     return {"jobs": answers}
+
+
+def ask_to_stop(book: Book, job: Job) -> None:
+    """A running job is to be cancelled: its worker learns of it with the next Extend.
+
+    It may still succeed; any other end leaves it cancelled, and its lease ends with the grace.
+    """
+    if job.cancel_requested_ms is not None:
+        return
+    last_ms = book.lease_now_ms + CANCEL_GRACE_MS
+    until_ms = last_ms if job.lease_until_ms is None else min(job.lease_until_ms, last_ms)
+    cap_ms = last_ms if job.lease_cap_ms is None else min(job.lease_cap_ms, last_ms)
+    [n] = book.move([job], "cancel_requested", RUNNING)
+    book.write("job told to stop", [(book.now_ms, until_ms, cap_ms, n, job.id)])
+    book.expect(until_ms + book.lease_gap_ms)
 
 
 # Ends that the worker tells
@@ -90,7 +111,7 @@ def complete(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def fail(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The attempts failed. An item's answer holds the state the job went to: scheduled again, or dead."""
+    """The attempts failed. An item's answer holds the state the job went to: scheduled again, dead, or cancelled."""
     answers = []
     for text, token, error, traceback, retry in arguments["items"]:
         job = book.job(ids.from_text(text))
@@ -118,7 +139,9 @@ def _give_back(book: Book, job: Job, delay_ms: int, reason: str) -> str:
     releases = job.releases + 1
     after = SCHEDULED if delay_ms else READY
     error = reason or None
-    if releases >= MAX_RELEASES:
+    if job.cancel_requested_ms is not None:
+        after = CANCELLED
+    elif releases >= MAX_RELEASES:
         after = DEAD
         error = f"released too often: {releases} times in a row" + (f" ({reason})" if reason else "")
     counters = {"failures": job.failures, "releases": releases}
@@ -136,7 +159,10 @@ def lease_ran_out(book: Book, job: Job) -> None:
     that takes more than it can begin would use up the attempts of jobs that it never ran.
     """
     worker = f"(worker {job.worker})"
-    if not job.started:
+    if job.cancel_requested_ms is not None:
+        error = f"lease expired {worker}"
+        _end(book, job, "cancelled", CANCELLED, failures=job.failures, error=error)
+    elif not job.started:
         in_a_row = job.never_started + 1
         after, error = READY, None
         if in_a_row >= MAX_NEVER_STARTED:
@@ -153,10 +179,12 @@ def lease_ran_out(book: Book, job: Job) -> None:
 def fail_attempt(
     book: Book, job: Job, event: str, error: str, *, retry: bool = True, traceback: str = ""
 ) -> str:
-    """An attempt that counts has failed. Returns the state: scheduled after the backoff, or dead."""
+    """An attempt that counts has failed. Returns the state: scheduled after the backoff, dead, or cancelled."""
     failures = job.failures + 1
     after, delay_ms = DEAD, 0
-    if retry and failures < job.max_attempts:
+    if job.cancel_requested_ms is not None:
+        after = CANCELLED
+    elif retry and failures < (job.attempts_allowed or job.max_attempts):
         delay_ms = backoff_ms(
             job.id,
             job.attempt,
@@ -187,6 +215,8 @@ def _end(
     [n] = book.move([job], event, after, error=error)
     at_ms = book.now_ms + delay_ms if after == SCHEDULED else job.at_ms
     finished_ms = book.now_ms if after in FINISHED else None
+    if after == CANCELLED:
+        error = CANCELLED_BY_HAND  # what the attempt itself came to is in the history
     book.write(
         "job ended", [(after, at_ms, failures, never_started, releases, error, finished_ms, n, job.id)]
     )

@@ -10,8 +10,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-FORMAT: Final = 1
-"""The version of these tables. A file with a higher one is from a newer Glassraft."""
+FORMAT: Final = 2
+"""The version of these tables. A file with another one is refused: queue_store.py says what to do."""
 
 KIND_DEADLINE: Final = 1
 KIND_COMES_DUE: Final = 2
@@ -41,7 +41,8 @@ CREATE TABLE jobs (
     priority INTEGER NOT NULL,
     submitted_ms INTEGER NOT NULL,
     at_ms INTEGER NOT NULL,             -- when it comes, or came, due
-    max_attempts INTEGER NOT NULL,
+    max_attempts INTEGER NOT NULL,      -- as submitted
+    attempts_allowed INTEGER,           -- since it was last retried by hand, where others than max_attempts
     timeout_ms INTEGER,
     lease_ms INTEGER,
     backoff_base_ms INTEGER,
@@ -49,7 +50,7 @@ CREATE TABLE jobs (
     backoff_cap_ms INTEGER,
     backoff_delays TEXT,
     attempt INTEGER NOT NULL DEFAULT 0,         -- the number of times it was taken
-    failures INTEGER NOT NULL DEFAULT 0,        -- the attempts that count
+    failures INTEGER NOT NULL DEFAULT 0,        -- the attempts that count, since a retry by hand
     never_started INTEGER NOT NULL DEFAULT 0,   -- in a row
     releases INTEGER NOT NULL DEFAULT 0,        -- in a row
     token INTEGER NOT NULL DEFAULT 0,           -- of the last lease
@@ -157,6 +158,17 @@ WRITES: Final[Mapping[str, str]] = {
     "job ended": "UPDATE jobs SET state = ?, at_ms = ?, failures = ?, never_started = ?, releases = ?,"
     " error = coalesce(?, error), finished_ms = ?, lease_until_ms = NULL, lease_cap_ms = NULL, history_n = ?"
     " WHERE id = ?",
+    "job told to stop": "UPDATE jobs SET cancel_requested_ms = ?, lease_until_ms = ?, lease_cap_ms = ?,"
+    " history_n = ? WHERE id = ?",
+    "job cancelled": "UPDATE jobs SET state = 'cancelled', error = ?, finished_ms = ?, history_n = ? WHERE id = ?",
+    "job retried": "UPDATE jobs SET state = ?, at_ms = ?, attempts_allowed = ?, failures = 0, never_started = 0,"
+    " releases = 0, cancel_requested_ms = NULL, deadline_ms = NULL, finished_ms = NULL, history_n = ?"
+    " WHERE id = ?",
+    "job gone": "DELETE FROM jobs WHERE id = ?",
+    "arguments gone": "DELETE FROM arguments WHERE job = ?",
+    "result gone": "DELETE FROM results WHERE job = ?",
+    "history gone": "DELETE FROM history WHERE job = ?",
+    "tracebacks gone": "DELETE FROM tracebacks WHERE job = ?",
     "job result": "INSERT INTO results (job, result) VALUES (?,?)",
     "history": "INSERT INTO history (job, n, ms, event, before, after, attempt, token, worker, error)"
     " VALUES (?,?,?,?,?,?,?,?,?,?)",

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from glassraft.jobqueue import ids
 from glassraft.jobqueue.book import Book, Refusal
-from glassraft.jobqueue.commands import HOUR_MS, SECOND_MS
+from glassraft.jobqueue.fields import HOUR_MS, SECOND_MS
 from glassraft.jobqueue.states import RUNNING
 from glassraft.json_encoder import make_encoder
 

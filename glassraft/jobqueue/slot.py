@@ -13,12 +13,15 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
+from ctypes import c_byte
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, Final
 
 from glassraft.errors import GlassraftError
-from glassraft.jobqueue import tasks
+from glassraft.jobqueue import current, tasks
 from glassraft.jobqueue.tasks import Done
+
+_SPAWN: Final = multiprocessing.get_context("spawn")
 
 
 class CannotStart(GlassraftError):
@@ -41,25 +44,27 @@ class Slot:
         self._modules = modules
         self._pool: ProcessPoolExecutor | None = None
         self._pid = 0
+        # Memory that both processes see, without a lock that a killed one might keep.
+        self._told_to_stop = _SPAWN.RawValue(c_byte, 0)
 
     def start(self) -> None:
         """Has a process ready. Raises CannotStart."""
         if self._pool is not None:
             return
-        spawn = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, spawn, initializer=_begin, initargs=(self._modules,))
+        initargs = (self._modules, self._told_to_stop)
+        self._pool = ProcessPoolExecutor(1, _SPAWN, initializer=_begin, initargs=initargs)
         try:
             self._pid = self._pool.submit(os.getpid).result()
         except (BrokenProcessPool, OSError) as error:
             self.close()
             raise CannotStart(f"no process for jobs could be started ({error})") from error
 
-    def run(self, task: str, args: Sequence[Any], kwargs: Mapping[str, Any], timeout_ms: int | None) -> Done:
-        """Runs a job to its end. Raises ProcessDied, or TimedOut after `timeout_ms`; the slot can go on."""
+    def run(self, job: Mapping[str, Any]) -> Done:
+        """Runs a job to its end. Raises ProcessDied, or TimedOut after its timeout; the slot can go on."""
         assert self._pool is not None, "start comes first"
-        timeout_s = timeout_ms / 1_000 if timeout_ms else None
+        timeout_s = job["timeout_ms"] / 1_000 if job["timeout_ms"] else None
         try:
-            future: Future[Done] = self._pool.submit(tasks.call, task, args, kwargs)
+            future: Future[Done] = self._pool.submit(_call, job)
             return future.result(timeout_s)
         except BrokenProcessPool:
             self.close()
@@ -70,6 +75,10 @@ class Slot:
             self.kill()
             self.close()
             raise TimedOut(f"timed out: it ran longer than {timeout_s:g} s") from None
+
+    def tell(self, to_stop: bool) -> None:
+        """What current_job().cancelled() says to the job that runs, or to the next one."""
+        self._told_to_stop.value = to_stop
 
     def kill(self) -> None:
         """Ends the process, and with it the job."""
@@ -84,13 +93,19 @@ class Slot:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _begin(modules: Sequence[str]) -> None:
+def _begin(modules: Sequence[str], told_to_stop: c_byte) -> None:
     """First in the new process: leave Ctrl-C to the worker, end when it ends, and know the tasks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), name="parent", daemon=True).start()
+    current.told_to_stop_by(told_to_stop)
     tasks.load(modules)
+
+
+def _call(job: Mapping[str, Any]) -> Done:
+    current.begin(job)
+    return tasks.call(job["task"], job["args"], job["kwargs"])
 
 
 def _end_with(sentinel: int) -> None:

@@ -18,7 +18,7 @@ DEAD: Final = "dead"
 CANCELLED: Final = "cancelled"
 
 NOWHERE: Final = ""
-"""Where a job is before it is submitted and after it is pruned."""
+"""Where a job is before it is submitted and after it is purged or pruned."""
 
 UNFINISHED: Final = (WAITING, SCHEDULED, READY, RUNNING)
 FINISHED: Final = (SUCCEEDED, DEAD, CANCELLED)
@@ -49,8 +49,10 @@ TRANSITIONS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "dependencies_done": {WAITING: (READY, SCHEDULED)},
     "dependency_ended": {WAITING: (CANCELLED,)},
     "deadline_passed": {WAITING: (CANCELLED,), SCHEDULED: (CANCELLED, DEAD), READY: (CANCELLED, DEAD)},
+    "cancel_requested": {RUNNING: (RUNNING,)},
     "cancelled": {WAITING: (CANCELLED,), SCHEDULED: (CANCELLED,), READY: (CANCELLED,), RUNNING: (CANCELLED,)},
     "retried": {DEAD: (READY, SCHEDULED, WAITING), CANCELLED: (READY, SCHEDULED, WAITING)},
+    "purged": {SUCCEEDED: (NOWHERE,), DEAD: (NOWHERE,), CANCELLED: (NOWHERE,)},
     "pruned": {SUCCEEDED: (NOWHERE,), DEAD: (NOWHERE,), CANCELLED: (NOWHERE,)},
 }
 """What happened -> the state it starts from -> the states it may lead to."""

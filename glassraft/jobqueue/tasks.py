@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from glassraft.errors import BadArgument
-from glassraft.jobqueue.commands import check_name, payload
+from glassraft.jobqueue.fields import check_name, payload
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

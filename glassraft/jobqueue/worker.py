@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 from glassraft.errors import BadArgument, GlassraftError
 from glassraft.jobqueue import tasks
 from glassraft.jobqueue.canonical import parse
-from glassraft.jobqueue.commands import check_name
+from glassraft.jobqueue.fields import check_name
 from glassraft.jobqueue.slot import CannotStart, ProcessDied, Slot, TimedOut
 from glassraft.jobqueue.tasks import Done, Task
 from glassraft.rpc.faults import Fault
@@ -55,7 +55,7 @@ class Queue(Protocol):
         """Leases up to `count` jobs, waiting up to `wait` seconds for the first."""
 
     def extend(self, worker: str, items: Iterable[Sequence[Any]], *, lease: float) -> Any:
-        """Keeps leases alive; an answer for each, with "ok"."""
+        """Keeps leases alive; an answer for each, with "ok", and "cancel_requested" where it is to stop."""
 
     def complete(self, job: str, token: int, result: Any) -> str:
         """The attempt succeeded."""
@@ -258,13 +258,14 @@ class Worker:
                 done = Done(False)
             else:
                 LOG.info("%s %s begins (attempt %d)", job["id"], job["task"], job["attempt"])
-                done = slot.run(job["task"], job["args"], job["kwargs"], job["timeout_ms"])
+                done = slot.run(job)
         except CannotStart as error:
             return self._put_off(job, str(error))
         except (ProcessDied, TimedOut) as error:
             done = Done(False, error=str(error))
         with self._changed:
             attempt.is_over = True
+            slot.tell(to_stop=False)
         if attempt.ended_because:
             slot.close()  # its process was ended, perhaps just after the job
         self._finish(attempt, done, time.monotonic() - began)
@@ -332,6 +333,8 @@ class Worker:
                     attempt.extend_at = now + self._lease_s / 3
                     if not answer["ok"]:
                         attempt.end(_LEASE_LOST)
+                    elif "cancel_requested" in answer and not attempt.is_over:
+                        attempt.slot.tell(to_stop=True)  # it may look; its lease ends soon if it does not
 
 
 class _Retry:

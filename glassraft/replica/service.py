@@ -17,6 +17,7 @@ from glassraft.errors import BadArgument
 from glassraft.events.writer import EventWriter
 from glassraft.jobqueue import commands, ids
 from glassraft.jobqueue.canonical import canonical, parse
+from glassraft.jobqueue.fields import TooLarge
 from glassraft.jobqueue.states import FINISHED
 from glassraft.raft.messages import Message
 from glassraft.replica.answers import LaterAnswer, MakeAnswer, TakeTicket, each_item, the_one_item
@@ -57,7 +58,20 @@ EVENTS_AT_ONCE = 2_000
 BYTES_AT_ONCE = 1024 * 1024
 
 
-SHORT = frozenset({"Submit", "SubmitMany", "Extend", "Complete", "CompleteMany", "Fail", "Release"})
+SHORT = frozenset(
+    (
+        "Submit",
+        "SubmitMany",
+        "Extend",
+        "Complete",
+        "CompleteMany",
+        "Fail",
+        "Release",
+        "Cancel",
+        "Retry",
+        "Purge",
+    )
+)
 """Methods that only bring a command: the driver answers."""
 
 
@@ -92,6 +106,9 @@ class Service:
             "CompleteMany": (self.complete_many, ("struct", "string"), 1),
             "Fail": (self.fail, ("struct", "string", "int", "string", "string", "boolean"), 5),
             "Release": (self.release, ("struct", "string", "int", "int", "string"), 3),
+            "Cancel": (self.cancel, ("struct", "string", "int", "int", "string"), 4),
+            "Retry": (self.retry, ("struct", "string", "int", "int", "string", "int"), 4),
+            "Purge": (self.purge, ("struct", "string", "int", "int", "string"), 4),
             "Get": (self.get, ("struct", "string", "boolean"), 1),
             "List": (self.list, ("struct", "string", "boolean"), 0),
             "Stats": (self.stats, ("struct", "boolean"), 0),
@@ -245,6 +262,23 @@ class Service:
         return self._command(
             call, "Release", commands.check_release([[job, token, delay_ms, reason]]), the_one_item
         )
+
+    def cancel(self, call: Call, session: str, number: int, low: int, jobs: str) -> Later:
+        """Cancel the jobs (a JSON list of ids): at once, or, where they run, by telling them to stop."""
+        arguments = commands.check_cancel(_json(jobs, "jobs"))
+        return self._command(call, "Cancel", arguments, each_item, (session, number, low))
+
+    def retry(
+        self, call: Call, session: str, number: int, low: int, jobs: str, attempts: int | None = None
+    ) -> Later:
+        """Run dead or cancelled jobs again, with so many attempts, or as many as they were submitted with."""
+        arguments = commands.check_retry(_json(jobs, "jobs"), attempts)
+        return self._command(call, "Retry", arguments, each_item, (session, number, low))
+
+    def purge(self, call: Call, session: str, number: int, low: int, jobs: str) -> Later:
+        """Remove finished jobs, with their results and histories."""
+        arguments = commands.check_purge(_json(jobs, "jobs"))
+        return self._command(call, "Purge", arguments, each_item, (session, number, low))
 
     def _command(
         self,
@@ -454,7 +488,7 @@ class Service:
             except Fault as fault:
                 outcome = fault.name
                 raise
-            except commands.TooLarge as error:
+            except TooLarge as error:
                 outcome = "too_large"
                 raise Fault.named("too_large", str(error)) from None
             except BadArgument:

@@ -46,9 +46,14 @@ class QueueStore:
                 self.connection.execute("PRAGMA journal_mode = WAL")
                 self.connection.execute("PRAGMA synchronous = NORMAL")
                 self.connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-                cluster_id, node_id = the_row(
-                    self.connection, path, "SELECT cluster_id, node_id FROM applied"
+                cluster_id, node_id, format = the_row(
+                    self.connection, path, "SELECT cluster_id, node_id, format FROM applied"
                 )
+                if format != schema.FORMAT:
+                    raise WrongFile(
+                        f"{path} has tables of format {format}, and this Glassraft reads format {schema.FORMAT}: "
+                        "go on with the version that wrote it, or make a new cluster in another data folder"
+                    )
                 if (cluster_id, node_id) != (identity.cluster_id, identity.node_id):
                     raise WrongFile(
                         f"{path} belongs to n{node_id} of the cluster {cluster_id}, and the raft file beside it to "

@@ -73,6 +73,10 @@ def the_queue(stock: Stock) -> None:
     assert json.loads(stock.call("Stats", False)["stats"])
     done = json.loads(stock.call("Wait", json.dumps([first, many[2]]), 1000)["jobs"])
     assert [job["id"] for job in done] == [first]
+    for method, state in (("Cancel", "cancelled"), ("Retry", "ready"), ("Cancel", "cancelled")):
+        [answer] = json.loads(stock.numbered(method, json.dumps([leased[3][0]]))["jobs"])
+        assert answer["state"] == state
+    assert json.loads(stock.numbered("Purge", json.dumps([leased[2][0]]))["jobs"])[0]["ok"]
 
 
 def for_watchers(stock: Stock) -> None:

@@ -52,8 +52,8 @@ class MachineQueue:
         return shown
 
     def finished(self, job: str, timeout_s: float = 20.0) -> dict[str, Any]:
-        """The job, once it has succeeded or is dead."""
-        return self.until(job, lambda shown: shown["state"] in ("succeeded", "dead"), timeout_s)
+        """The job, once it has finished."""
+        return self.until(job, lambda shown: "finished_ms" in shown, timeout_s)
 
     def until(self, job: str, condition: Any, timeout_s: float = 20.0) -> dict[str, Any]:
         deadline = time.monotonic() + timeout_s

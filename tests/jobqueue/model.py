@@ -18,6 +18,7 @@ class Limits:
     due: int = 3
     never_started: int = 3
     releases: int = 4
+    cancel_grace: int = 6_000
 
 
 @dataclass
@@ -59,7 +60,10 @@ class Queue:
         return min(times, default=None)
 
     def lease_over(self, job: dict[str, Any]) -> None:
-        if not job["started"]:
+        if job["to_stop"]:
+            job["never_started"] = job["releases"] = 0
+            self.leave(job, "cancelled")
+        elif not job["started"]:
             job["never_started"] += 1
             self.leave(job, "dead" if job["never_started"] >= self.limits.never_started else "ready")
         else:
@@ -99,6 +103,8 @@ class Queue:
                 "timeout": item.get("timeout_ms"),
                 "own_lease": item.get("lease_ms"),
                 "max_attempts": item.get("max_attempts", 10),
+                "allowed": item.get("max_attempts", 10),
+                "to_stop": False,
                 "backoff": {"base_ms": 2_000, "factor": 3_000, "cap_ms": HOUR_MS, **item.get("backoff", {})},
                 **dict.fromkeys(("attempt", "failures", "never_started", "releases", "token", "started"), 0),
                 "ends": {},
@@ -117,17 +123,17 @@ class Queue:
 
     def lease_until(self, job: dict[str, Any], lease: int) -> int:
         until: int = self.now - self.gap + (job["own_lease"] or lease)
-        return min(until, job["cap"]) if job["cap"] else until
+        return until if job["cap"] is None else min(until, job["cap"])
 
     def still_leased(self, taken: list[list[Any]]) -> list[list[Any]]:
-        return [[id, token] for id, token in taken if self.holds(self.jobs[id], token)]
+        return [[id, token] for id, token in taken if id in self.jobs and self.holds(self.jobs[id], token)]
 
     def holds(self, job: dict[str, Any], token: int) -> bool:
         return job["state"] == "running" and job["token"] == token
 
     def extend(self, id: str, token: int, lease: int) -> Any:
-        job = self.jobs[id]
-        if not self.holds(job, token):
+        job = self.jobs.get(id)
+        if job is None or not self.holds(job, token):
             return self.why(job, token)
         job["lease"] = max(job["lease"], self.lease_until(job, lease))
         job["started"] = 1
@@ -136,7 +142,9 @@ class Queue:
 
     def end(self, how: str, id: str, token: int, delay: int = 0, retry: bool = True) -> str:
         """Complete, fail or release: the state the job goes to, or why not."""
-        job = self.jobs[id]
+        job = self.jobs.get(id)
+        if job is None:
+            return "not_found"
         if (how, token) in job["ends"]:
             return str(job["ends"][how, token])
         if not self.holds(job, token):
@@ -149,20 +157,23 @@ class Queue:
         else:
             job["releases"] += 1
             job["never_started"] = 0
-            job["at"] = self.now + delay if delay else job["at"]
             dead = job["releases"] >= self.limits.releases
-            self.leave(job, "dead" if dead else "scheduled" if delay else "ready")
+            after = self.stopped(job, "dead" if dead else "scheduled" if delay else "ready")
+            job["at"] = self.now + delay if after == "scheduled" else job["at"]
+            self.leave(job, after)
         job["ends"][how, token] = job["state"]
         return str(job["state"])
 
-    def why(self, job: dict[str, Any], token: int) -> str:
+    def why(self, job: dict[str, Any] | None, token: int) -> str:
+        if job is None:
+            return "not_found"
         return "stale_token" if token <= job["token"] else "wrong_state"
 
     def failed(self, job: dict[str, Any], retry: bool) -> None:
         job["failures"] += 1
         job["never_started"] = job["releases"] = 0
-        if not retry or job["failures"] >= job["max_attempts"]:
-            return self.leave(job, "dead")
+        if job["to_stop"] or not retry or job["failures"] >= job["allowed"]:
+            return self.leave(job, self.stopped(job, "dead"))
         backoff = job["backoff"]
         grown = backoff["base_ms"] * (backoff["factor"] // 1_000) ** (job["failures"] - 1)
         delay = min(grown, backoff["cap_ms"])
@@ -172,6 +183,44 @@ class Queue:
             job["at"] = self.now + delay
         self.leave(job, "scheduled" if delay else "ready")
         return None
+
+    def stopped(self, job: dict[str, Any], otherwise: str) -> str:
+        return "cancelled" if job["to_stop"] else otherwise
+
+    # By hand
+
+    def cancel(self, id: str) -> str:
+        if id not in self.jobs:
+            return "not_found"
+        job = self.jobs[id]
+        if job["state"] in ("succeeded", "dead"):
+            return "wrong_state"
+        if job["state"] != "running":
+            self.leave(job, "cancelled")
+        elif not job["to_stop"]:
+            job["to_stop"] = True
+            last = self.now - self.gap + self.limits.cancel_grace
+            job["cap"] = last if job["cap"] is None else min(job["cap"], last)
+            job["lease"] = min(job["lease"], last)
+        return str(job["state"])
+
+    def retry(self, id: str, attempts: int | None) -> str:
+        if id not in self.jobs:
+            return "not_found"
+        job = self.jobs[id]
+        if job["state"] not in ("dead", "cancelled"):
+            return "wrong_state"
+        job.update(state="ready", at=self.now, failures=0, never_started=0, releases=0, to_stop=False)
+        job["allowed"] = attempts or job["max_attempts"]
+        return "ready"
+
+    def purge(self, id: str) -> str:
+        if id not in self.jobs:
+            return "not_found"
+        if self.jobs[id]["state"] not in ("succeeded", "dead", "cancelled"):
+            return "wrong_state"
+        del self.jobs[id]
+        return ""
 
     def leave(self, job: dict[str, Any], state: str) -> None:
         job["state"] = state

@@ -106,6 +106,15 @@ class QueueDriver:
         [answer] = self.answer("Release", commands.check_release([[job, token, delay_ms, reason]]))
         return answer
 
+    def cancel(self, *jobs: str) -> list[Any]:
+        return self.answer("Cancel", commands.check_cancel(jobs))
+
+    def retry(self, *jobs: str, attempts: int | None = None) -> list[Any]:
+        return self.answer("Retry", commands.check_retry(jobs, attempts))
+
+    def purge(self, *jobs: str) -> list[Any]:
+        return self.answer("Purge", commands.check_purge(jobs))
+
     def get(self, job: str) -> dict[str, Any]:
         shown = self.reader.get(job)
         assert shown is not None

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from glassraft.jobqueue.current import current_job
 from glassraft.jobqueue.tasks import task
 
 
@@ -44,6 +45,15 @@ def exits() -> None:
 def strange() -> Any:
     """Returns what JSON cannot hold."""
     return {1, 2}
+
+
+@task
+def stops_when_told(path: str) -> str:
+    """Runs until it is told to stop."""
+    Path(path).touch()
+    while not current_job().cancelled():
+        time.sleep(0.01)
+    return f"stopped {current_job().id}"
 
 
 @task

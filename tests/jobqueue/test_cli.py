@@ -82,11 +82,19 @@ def test_jobs_go_the_whole_way(make_cluster: MakeCluster, call: Any, tmp_path: P
     ]
 
     missing = call("show", "c16j00", *at)
+    assert call("purge", job, *at).out == f"{job}  purged"
+    answer = call("retry", napping, "--attempts", 2, *at)
+    assert (answer.status, answer.out) == (
+        2,
+        f"job {napping} is running, and only a dead or cancelled job can be tried again",
+    )
     assert (missing.status, missing.err) == (2, "jobs.py: there is no job c16j00")
 
     cluster.supervisor.worker.stop(10.0)
     assert json.loads(call("show", napping, "--json", *at).out)["state"] == "ready"
     assert cluster.ends[-1].returncode == 0
+    assert call("cancel", napping, *at).out == f"{napping}  cancelled"
+    assert call("retry", napping, *at).out == f"{napping}  ready"
 
 
 def test_without_a_cluster(call: Any, ports: Ports, tmp_path: Path) -> None:

@@ -70,6 +70,9 @@ class FakeCluster:
             "CompleteMany": Method(command(self.told), ("struct", s), 1, ""),
             "Fail": Method(command(self.told), ("struct", s, i, s, s, b), 5, ""),
             "Release": Method(command(self.told), ("struct", s, i, i, s), 4, ""),
+            "Cancel": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
+            "Retry": Method(command(self.by_hand), ("struct", s, i, i, s, i), 4, ""),
+            "Purge": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
             "Get": Method(command(self.get), ("struct", s, b), 2, ""),
             "List": Method(command(self.told), ("struct", s, b), 2, ""),
             "Stats": Method(command(self.told), ("struct", b), 1, ""),
@@ -125,6 +128,15 @@ class FakeCluster:
 
     def submit(self, session: str, number: int, low: int, job: str) -> dict[str, Any]:
         return self.once(session, number, low, lambda: {"job": self.add(json.loads(job)), "index": 1})
+
+    def by_hand(self, session: str, number: int, low: int, jobs: str, attempts: int = 0) -> dict[str, Any]:
+        def answer(job: str) -> dict[str, Any]:
+            if job == "missing":
+                return {"job": job, "ok": False, "why": "not_found", "message": "no job", "state": ""}
+            return {"job": job, "ok": True, "state": "cancelled"}
+
+        done = {"jobs": json.dumps([answer(job) for job in json.loads(jobs)])}
+        return self.once(session, number, low, lambda: done)
 
     def submit_many(self, session: str, number: int, low: int, jobs: str) -> dict[str, Any]:
         return self.once(
@@ -687,6 +699,22 @@ def test_a_token_that_is_no_longer_valid(cluster: FakeCluster, queue: JobQueue, 
 
 
 # --- From config.json ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["cancel", "retry", "purge"])
+def test_jobs_by_hand(cluster: FakeCluster, queue: JobQueue, method: str) -> None:
+    assert getattr(queue, method)("c16j00") == (None if method == "purge" else "cancelled")
+    with pytest.raises(Fault, match="no job") as raised:
+        getattr(queue, method)("missing")
+    assert raised.value.name == "not_found"
+    many = [ids.to_text(ids.number(7, n)) for n in range(1_023)]
+    assert [answer["job"] for answer in getattr(queue, f"{method}_many")(many)] == many
+    assert [number for _, number, _ in cluster.commands] == [1, 2, 3, 4]
+
+
+def test_attempts_of_a_retry(cluster: FakeCluster, queue: JobQueue) -> None:
+    queue.retry("c16j00", attempts=3)
+    assert cluster.calls[-1][1][3:] == ('["c16j00"]', 3)
 
 
 def test_the_nodes_of_a_config(cluster: FakeCluster, tmp_path: Any) -> None:

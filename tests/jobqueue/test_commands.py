@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassraft.errors import BadArgument
-from glassraft.jobqueue import commands, ids
+from glassraft.jobqueue import commands, fields, ids, job_options
 from glassraft.jobqueue.canonical import canonical
 
 JOB = ids.to_text(ids.number(5, 0))
@@ -79,9 +79,9 @@ def test_a_refusal_names_all_items_that_are_wrong() -> None:
 
 
 def test_sizes_are_bounded() -> None:
-    with pytest.raises(commands.TooLarge, match=r"args is .* bytes of JSON; the limit is 262,144"):
+    with pytest.raises(fields.TooLarge, match=r"args is .* bytes of JSON; the limit is 262,144"):
         commands.check_submit([{"task": "t", "args": ["x" * 300_000]}])
-    with pytest.raises(commands.TooLarge, match=r"the command is .* send fewer items"):
+    with pytest.raises(fields.TooLarge, match=r"the command is .* send fewer items"):
         commands.check_submit([{"task": "t", "args": ["x" * 200_000]}] * 50)
     with pytest.raises(BadArgument, match="1 to 1000 items, not 1001"):
         commands.check_submit([{"task": "t"}] * 1_001)
@@ -92,7 +92,7 @@ def test_sizes_are_bounded() -> None:
         nested = [nested]
     with pytest.raises(BadArgument, match="args: nested deeper than 64 levels"):
         commands.check_submit([{"task": "t", "args": nested}])
-    with pytest.raises(commands.TooLarge, match="result is"):
+    with pytest.raises(fields.TooLarge, match="result is"):
         commands.check_complete([[JOB, 1, "x" * 300_000]])
 
 
@@ -166,10 +166,10 @@ def test_long_texts_are_cut() -> None:
 
 @given(st.text(st.characters(), max_size=50), st.integers(1, 40))
 def test_a_cut_text_is_part_of_the_text_and_fits(text: str, limit: int) -> None:
-    clean = commands.storable(text)
-    assert clean.startswith(commands.cut_end(text, limit))
-    assert clean.endswith(commands.cut_start(text, limit))
-    for cut in (commands.cut_end(text, limit), commands.cut_start(text, limit)):
+    clean = fields.storable(text)
+    assert clean.startswith(fields.cut_end(text, limit))
+    assert clean.endswith(fields.cut_start(text, limit))
+    for cut in (fields.cut_end(text, limit), fields.cut_start(text, limit)):
         assert len(cut.encode()) <= limit
 
 
@@ -180,7 +180,7 @@ anything = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(sorted(commands.JOB_OPTIONS)), anything))
+@given(st.dictionaries(st.sampled_from(sorted(job_options.JOB_OPTIONS)), anything))
 def test_whatever_is_submitted_is_refused_with_a_reason_or_canonical(job: dict[str, Any]) -> None:
     try:
         arguments = commands.check_submit([job])

@@ -43,6 +43,9 @@ def a_day_at_the_queue(queue: QueueDriver) -> list[Entry]:
             elif n == 3:
                 queue.extend(job, token, 0.5, "half", lease_ms=1_000)
             queue.complete(job, token - 1)
+        queue.cancel(*(job for job, _ in leased[4:]), queue.submit(queue="b", delay_ms=round_))
+        queue.retry(*(job for job, _ in leased))
+        queue.purge(*(job for job, _ in leased))
         queue.tick(700)
         if round_ % 4 == 3:
             queue.new_leader(10_000)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from glassraft.jobqueue import commands, states
+from glassraft.jobqueue import commands, job_options, states
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "queue.md"
 
@@ -39,5 +39,5 @@ def test_the_tables_are_current(name: str) -> None:
 
 def test_every_option_and_operation_is_documented() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert [option for option in commands.JOB_OPTIONS if f"`{option}`" not in text] == []
+    assert [option for option in job_options.JOB_OPTIONS if f"`{option}`" not in text] == []
     assert [op for op in commands.OPS if not re.search(rf"^\|.*\b{op}\b", text, re.MULTILINE)] == []

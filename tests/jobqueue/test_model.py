@@ -39,6 +39,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
             patch.object(due, "DUE_BUDGET", limits.due),
             patch.object(running, "MAX_NEVER_STARTED", limits.never_started),
             patch.object(running, "MAX_RELEASES", limits.releases),
+            patch.object(running, "CANCEL_GRACE_MS", limits.cancel_grace),
         ]
         for each in self.patches:
             each.start()
@@ -163,6 +164,25 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.model.begin(self.now_ms)
         outcome = self.run(how.capitalize(), arguments)
         expected = [self.model.end(how, id, token, delay_ms, retry) for id, token in picked]
+        assert [each["state"] if each["ok"] else each["why"] for each in outcome.answer["jobs"]] == expected
+
+    @precondition(lambda self: self.model.jobs)
+    @rule(
+        data=st.data(),
+        how=st.sampled_from(["cancel", "cancel", "retry", "purge"]),
+        attempts=st.sampled_from([None, 1, 2]),
+    )
+    def by_hand(self, data: st.DataObject, how: str, attempts: int | None) -> None:
+        picked = data.draw(st.lists(st.sampled_from(sorted(self.model.jobs)), min_size=1, max_size=3))
+        arguments = {
+            "cancel": commands.check_cancel(picked),
+            "retry": commands.check_retry(picked, attempts),
+            "purge": commands.check_purge(picked),
+        }[how]
+        self.model.begin(self.now_ms)
+        outcome = self.run(how.capitalize(), arguments)
+        more = [attempts] if how == "retry" else []
+        expected = [getattr(self.model, how)(id, *more) for id in picked]
         assert [each["state"] if each["ok"] else each["why"] for each in outcome.answer["jobs"]] == expected
 
     @rule(ms=times)

@@ -3,6 +3,7 @@
 import pytest
 
 from glassraft.jobqueue import commands, sessions, submitting
+from glassraft.jobqueue.fields import HOUR_MS
 from glassraft.jobqueue.machine import Outcome
 from tests.jobqueue.queue_driver import SESSION, QueueDriver
 
@@ -141,9 +142,9 @@ def test_queues_are_bounded(queue: QueueDriver, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_session_unused_for_its_ttl_expires(queue: QueueDriver) -> None:
     submit(queue, 1, 1)
-    queue.tick(commands.HOUR_MS - 1)
+    queue.tick(HOUR_MS - 1)
     assert submit(queue, 2, 2).refusal is None
-    queue.tick(commands.HOUR_MS)
+    queue.tick(HOUR_MS)
     assert refusal_of(submit(queue, 3, 3)) == "session_expired"
     assert jobs_in(queue) == 2
     assert queue.machine.was_answered(SESSION, 3)
@@ -153,7 +154,7 @@ def test_a_session_unused_for_its_ttl_expires(queue: QueueDriver) -> None:
 def test_using_a_session_keeps_it(queue: QueueDriver) -> None:
     for number in range(1, 20):
         assert submit(queue, number, number).refusal is None
-        queue.tick(commands.HOUR_MS - 1)
+        queue.tick(HOUR_MS - 1)
 
 
 def test_a_session_may_have_a_shorter_ttl(queue: QueueDriver) -> None:
@@ -168,7 +169,7 @@ def test_a_session_may_have_a_shorter_ttl(queue: QueueDriver) -> None:
 def test_sessions_expire_in_bounded_steps(queue: QueueDriver) -> None:
     for n in range(200):
         submit(queue, 1, 1, f"{n:032x}")
-    queue.pass_time(commands.HOUR_MS)
+    queue.pass_time(HOUR_MS)
     for left in (136, 72, 8, 0):
         queue.tick()
         assert queue.connection.execute("SELECT count(*) FROM sessions").fetchone() == (left,)
@@ -177,7 +178,7 @@ def test_sessions_expire_in_bounded_steps(queue: QueueDriver) -> None:
 def test_expiry_has_a_budget_of_its_own(queue: QueueDriver) -> None:
     submit(queue, 1, 1)
     queue.submit_many([{"task": "t", "delay_ms": 5}] * 300)
-    queue.tick(commands.HOUR_MS)
+    queue.tick(HOUR_MS)
     assert queue.connection.execute("SELECT count(*) FROM sessions").fetchone() == (0,)
 
 
@@ -188,7 +189,7 @@ def test_sessions_are_bounded_and_none_is_dropped_early(
     monkeypatch.setattr(sessions, "MAX_SESSIONS", 1)
     assert refusal_of(submit(queue, 1, 1, "0f" * 16)) == "full"
     assert submit(queue, 2, 2).refusal is None
-    queue.tick(commands.HOUR_MS)
+    queue.tick(HOUR_MS)
     assert submit(queue, 1, 1, "0f" * 16).refusal is None
 
 

@@ -231,6 +231,6 @@ def test_entries_are_applied_in_order(queue: QueueDriver, index: int) -> None:
 
 
 def test_an_unknown_kind_of_entry_stops_the_machine(queue: QueueDriver) -> None:
-    arguments: Any = (1, 1, "configuration", "{}")
-    with pytest.raises(UnknownCommand, match="unknown kind 'configuration'"):
+    arguments: Any = (1, 1, "rumour", "{}")
+    with pytest.raises(UnknownCommand, match="unknown kind 'rumour'"):
         queue.machine.apply(*arguments)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from glassraft.errors import BadArgument
-from glassraft.jobqueue import tasks, worker
+from glassraft.jobqueue import commands, tasks, worker
+from glassraft.jobqueue.current import NoJob, current_job
 from glassraft.jobqueue.worker import Worker
 from tests.jobqueue import sample_tasks
 from tests.jobqueue.machine_queue import MachineQueue
@@ -139,6 +140,34 @@ def test_a_job_whose_lease_is_lost_is_ended(queue: MachineQueue, start: Start, t
     queue.until(job, lambda shown: shown["history"][-1]["event"] == "taken")
     queue.fail(job, queue.get(job)["token"], "given up elsewhere", "")
     assert queue.finished(queue.submit("double", 4))["result"] == 8  # the slot is free again
+
+
+def test_a_job_can_read_that_it_is_to_stop(queue: MachineQueue, start: Start, tmp_path: Path) -> None:
+    flag = tmp_path / "begun"
+    job = queue.submit("stops_when_told", str(flag))
+    start(lease_s=1.0)
+    queue.until(job, lambda shown: flag.exists())
+    queue.command("Cancel", commands.check_cancel([job]))
+    shown = queue.finished(job)
+    assert (shown["state"], shown["result"]) == ("succeeded", f"stopped {job}")
+    again = queue.submit("stops_when_told", str(tmp_path / "again"))  # in the same process
+    queue.until(again, lambda shown: (tmp_path / "again").exists())
+    assert queue.get(again)["state"] == "running"
+    queue.command("Cancel", commands.check_cancel([again]))
+    queue.finished(again)
+
+
+def test_a_cancelled_job_that_raises_is_cancelled(queue: MachineQueue, start: Start, tmp_path: Path) -> None:
+    job = queue.submit("slow", 60, timeout_ms=1_000)
+    start(lease_s=1.0)
+    queue.until(job, lambda shown: shown["state"] == "running")
+    queue.command("Cancel", commands.check_cancel([job]))
+    assert queue.finished(job)["state"] == "cancelled"
+
+
+def test_only_a_job_has_a_current_job() -> None:
+    with pytest.raises(NoJob, match="was called, not submitted"):
+        current_job()
 
 
 def test_an_outage_is_ridden_out(queue: MachineQueue, start: Start, tmp_path: Path) -> None:

@@ -134,6 +134,22 @@ def test_a_job_from_its_submission_to_its_end(lone: Desk) -> None:
     assert [job["state"] for job in json.loads(lone.call("List", '{"state": "dead"}')["jobs"])] == ["dead"]
 
 
+def test_jobs_are_cancelled_retried_and_purged(lone: Desk) -> None:
+    job = lone.call("Submit", SESSION, 1, 1, JOB)["job"]
+    for number, method, more, state in (
+        (2, "Cancel", (), "cancelled"),
+        (3, "Retry", (2,), "ready"),
+        (4, "Cancel", (), "cancelled"),
+        (5, "Retry", (), "ready"),
+        (6, "Cancel", (), "cancelled"),
+        (7, "Purge", (), ""),
+    ):
+        answer = lone.call(method, SESSION, number, number, json.dumps([job]), *more)
+        assert json.loads(answer["jobs"]) == [{"job": job, "ok": True, "state": state}]
+    with named("not_found"):
+        lone.call("Get", job)
+
+
 def test_a_taken_job_comes_with_what_it_needs(lone: Desk) -> None:
     lone.call(
         "Submit", "", 1, 1, '{"task": "add", "args": [1, 2], "kwargs": {"x": null}, "timeout_ms": 5000}'
@@ -159,6 +175,9 @@ def test_a_take_that_finds_nothing_is_answered_when_its_wait_is_over(lone: Desk)
         ("Take", ("", 1, 1, "w1", '"default"', 1, 30_000, 0)),
         ("Complete", ("nonsense", 1, "1")),
         ("Complete", (ids.to_text(2048), 1, "{")),
+        ("Cancel", ("", 1, 1, "[]")),
+        ("Retry", ("", 1, 1, '["c16j00"]', 0)),
+        ("Purge", ("", 1, 1, '"c16j00"')),
         ("Wait", ("[]", 0)),
         ("Wait", ('["nonsense"]', 0)),
         ("Get", ("nonsense",)),

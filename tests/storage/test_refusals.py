@@ -83,6 +83,14 @@ def test_a_newer_version_is_refused(made: Place, which: str) -> None:
         made.open()
 
 
+def test_tables_of_another_format_are_refused(made: Place) -> None:
+    change(made.queue, "UPDATE applied SET format = 1")
+    with pytest.raises(
+        WrongFile, match=r"format 1, and this Glassraft reads format \d+: go on with the version"
+    ):
+        made.open()
+
+
 @pytest.mark.parametrize("which", ["raft", "queue"])
 @pytest.mark.parametrize("content", [b"", b"SQLite format 3\0"])
 def test_a_file_of_nothing_is_no_file_of_ours(made: Place, which: str, content: bytes) -> None:

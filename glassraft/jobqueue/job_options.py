@@ -1,0 +1,86 @@
+"""What a job can be submitted with: every option, with its check. Pure.
+
+docs/queue.md and docs/wire.md show the same table.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from glassraft.errors import BadArgument
+from glassraft.jobqueue.fields import (
+    DAY_MS,
+    HOUR_MS,
+    LAST_INSTANT_MS,
+    LONGEST_MS,
+    SECOND_MS,
+    Check,
+    integer,
+    named,
+    payload,
+    refuse_unknown,
+    shown,
+)
+
+
+def _arguments_list(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise BadArgument(f"args must be a list, not {shown(value)}")
+    return payload(value, "args") if value else None
+
+
+def _arguments_object(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise BadArgument(f"kwargs must be an object, not {shown(value)}")
+    return payload(dict(value), "kwargs") if value else None
+
+
+_BACKOFF: Final[Mapping[str, Check]] = {
+    "base_ms": integer("backoff.base_ms", 0, DAY_MS),
+    "factor": integer("backoff.factor (thousandths)", 1_000, 100_000),
+    "cap_ms": integer("backoff.cap_ms", 0, 30 * DAY_MS),
+}
+
+
+def _backoff(value: Any) -> dict[str, int]:
+    if not isinstance(value, Mapping):
+        raise BadArgument(f"backoff must be an object, not {shown(value)}")
+    refuse_unknown(value, _BACKOFF, "backoff has no part")
+    return {key: _BACKOFF[key](part) for key, part in value.items()}
+
+
+check_lease = integer("lease_ms", SECOND_MS, HOUR_MS)
+
+check_attempts = integer("max_attempts", 1, 10_000)
+
+JOB_OPTIONS: Final[Mapping[str, Check]] = {
+    "task": named("task"),
+    "args": _arguments_list,
+    "kwargs": _arguments_object,
+    "queue": named("queue"),
+    "priority": integer("priority", -1_000, 1_000),
+    "delay_ms": integer("delay_ms", 0, LONGEST_MS),
+    "at_ms": integer("at_ms", 0, LAST_INSTANT_MS),
+    "timeout_ms": integer("timeout_ms", SECOND_MS, 30 * DAY_MS),
+    "max_attempts": check_attempts,
+    "backoff": _backoff,
+    "lease_ms": check_lease,
+}
+"""Every option of a job, with its check. None counts as not given."""
+
+
+def check_job(item: Any) -> dict[str, Any]:
+    """One job as the command holds it: checked, args and kwargs as canonical text, defaults left out."""
+    if not isinstance(item, Mapping):
+        raise BadArgument(f"a job must be an object, not {shown(item)}")
+    refuse_unknown(item, JOB_OPTIONS, "a job has no option")
+    job = {}
+    for key, value in item.items():
+        if value is not None:
+            checked = JOB_OPTIONS[key](value)
+            if checked is not None:
+                job[key] = checked
+    if "task" not in job:
+        raise BadArgument("a job needs a task")
+    if "delay_ms" in job and "at_ms" in job:
+        raise BadArgument("a job takes delay_ms or at_ms, not both")
+    return job
