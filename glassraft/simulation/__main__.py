@@ -1,0 +1,93 @@
+"""python -m glassraft.simulation: play many seeds, or one with all that happens in it.
+
+    python -m glassraft.simulation --seeds 10000 --jobs 2     look for a seed that breaks a property
+    python -m glassraft.simulation --seed 42                  tell what happens in one
+    python -m glassraft.simulation --seed 42 --record DIR     write the event files that real nodes write
+
+Exit status 0 where all held, 1 where something did not.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from glassraft.simulation.coverage import table
+from glassraft.simulation.explore import Findings, explore
+from glassraft.simulation.progress import progress
+from glassraft.simulation.run import plan_of, simulate
+
+SEEDS = 1_000
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """See the head of this file."""
+    parser = argparse.ArgumentParser(
+        prog="python -m glassraft.simulation",
+        description="The whole cluster in one thread on one seed, with every property checked after every step.",
+    )
+    parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help=f"how many (default {SEEDS:,})")
+    parser.add_argument("--first", type=int, default=0, metavar="N", help="the first of them (default 0)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default 1)")
+    parser.add_argument(
+        "--failures",
+        type=int,
+        default=1,
+        metavar="N",
+        help="stop after so many seeds have failed (default 1)",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="play this seed alone, and tell what happens")
+    parser.add_argument(
+        "--record", type=Path, metavar="DIR", help="with --seed: write the nodes' event files there"
+    )
+    return parser.parse_args(arguments)
+
+
+def tell_one(seed: int, record: Path | None) -> int:
+    """Play one seed, telling everything or writing it down; 1 if it fails."""
+    plan = plan_of(seed)
+    print(f"seed {seed}: {plan.settings}")
+    if record is not None:
+        record.mkdir(parents=True, exist_ok=True)
+        if any(record.glob("node-*.jsonl")):
+            print(f"{record} holds event files already: give an empty folder", file=sys.stderr)
+            return 2
+    listener = None if record is not None else lambda at, text: print(f"{at:9.4f}  {text}")
+    result = simulate(seed, record=record, listener=listener)
+    if record is not None:
+        print(f"event files are in {record}: python visualizer.py {record}")
+    print(f"{result.simulated_s:.1f} s simulated in {result.steps:,} steps; {len(result.history)} operations")
+    if result.failure:
+        print(f"seed {seed} fails {result.failure}")
+        return 1
+    print("every property held")
+    return 0
+
+
+def tell_many(found: Findings) -> int:
+    """Print what many seeds came to; 1 if any fails."""
+    print(table(found.coverage, found.seeds))
+    rate = found.seeds / found.took_s
+    per_seed = (
+        f"{found.simulated_s / found.seeds:.1f} s simulated and {found.steps / found.seeds:,.0f} steps a seed"
+    )
+    print(f"\n{found.seeds:,} seeds in {found.took_s:.0f} s, {rate:.1f} a second; {per_seed}")
+    for seed, failure in sorted(found.failures.items()):
+        print(f"seed {seed} fails {failure}")
+        print(f"  python -m glassraft.simulation --seed {seed}")
+    if not found.failures:
+        print("every property held")
+    return 1 if found.failures else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command."""
+    options = parse_arguments(arguments)
+    if options.seed is not None:
+        return tell_one(options.seed, options.record)
+    with progress("seeds", options.seeds) as advance:
+        found = explore(options.first, options.seeds, options.jobs, options.failures, advance)
+    return tell_many(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

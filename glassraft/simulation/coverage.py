@@ -1,0 +1,86 @@
+"""How often each interesting situation came about, so that "N seeds passed" says what they passed through.
+
+A situation that never occurs in some thousand seeds is a defect of the simulator: its schedule has to
+be changed until it does. Names are said in `SITUATIONS`, counted where they are seen.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+SITUATIONS: Final[Mapping[str, str]] = {
+    "elections": "terms with a leader",
+    "elections_won_after_a_fault": "leaders elected while the network was cut or a node down",
+    "votes_split": "terms in which there were candidates and no leader",
+    "leaders_with_older_entries": "leaders elected with entries of older terms not yet committed (§5.4.2)",
+    "older_entries_committed": "commits that took entries of an older term along",
+    "leaders_deposed": "leaders that stepped down",
+    "leaders_deposed_with_uncommitted": "leaders that stepped down with entries not committed",
+    "two_leaders_at_once": "elections while an older leader still believed that it leads",
+    "refused_votes_for_the_log": "votes refused since the candidate's log was behind (§5.4.1)",
+    "refused_appends": "AppendEntries refused since the entry before was not there (§5.3)",
+    "logs_repaired": "logs whose conflicting entries were removed (§5.3)",
+    "entries_truncated": "entries removed so",
+    "clusters_without_quorum": "moments at which fewer than a majority ran",
+    "crashes": "processes that ended by a fault",
+    "power_failures": "of these, with what was not synced",
+    "cut_before_saving": "processes cut before the disk was written",
+    "cut_while_syncing": "processes cut while the disk was being synced",
+    "cut_after_saving": "processes cut between persisting and sending",
+    "cut_before_sending": "processes cut before a message",
+    "cut_before_applying": "processes cut between committing and applying",
+    "cut_before_queue_commit": "processes cut before the queue's transaction was committed",
+    "cut_before_answering": "processes cut after applying, before the client was told",
+    "cut_when_elected": "leaders cut as they were elected",
+    "cut_at_first_commit": "leaders cut at the first commit of their term",
+    "queues_behind_at_a_start": "restarts with a queue older than what had been applied",
+    "pauses": "processes paused",
+    "partitions": "clusters cut in two",
+    "one_way_cuts": "links cut one way",
+    "leader_isolated": "leaders cut off",
+    "ahead_isolated": "the node with the longest log cut off",
+    "clock_jumps": "wall clocks set",
+    "slow_disks": "disks that took long for a save",
+    "messages_lost": "requests or replies lost",
+    "messages_doubled": "messages that came twice",
+    "proposals_refused_full": "proposals refused since too much waits for a majority",
+    "operations": "operations of clients that were answered",
+    "outcomes_unknown": "operations whose outcome their client never learned",
+    "retries": "calls asked again",
+    "retries_after_a_lost_answer": "of these, since the answer was lost",
+    "answered_from_the_session": "duplicate submissions answered from the session",
+    "reads": "linearizable reads answered",
+    "reads_refused": "reads refused by a server that does not lead, or no longer",
+    "reads_during_a_partition": "reads answered while links were cut",
+    "leases_expired": "leases that ran out",
+    "stale_tokens_refused": "completions and the like refused for their token",
+    "jobs_dead": "jobs out of attempts",
+    "jobs_succeeded": "jobs that succeeded",
+    "workers_died": "workers that died holding leases",
+    "ticks": "Ticks proposed, since something came due",
+}
+"""Each situation's name, and what it is."""
+
+
+class Coverage(Counter[str]):
+    """Counts by situation. A name that is not in SITUATIONS is a mistake."""
+
+    def saw(self, situation: str, times: int = 1) -> None:
+        """It came about."""
+        self[situation] += times
+
+
+def table(counts: Mapping[str, int], seeds: int) -> str:
+    """All situations with their counts, in their order, those that never came about marked."""
+    width = max(len(text) for text in SITUATIONS.values())
+    lines = [f"{'in ' + format(seeds, ',') + ' seeds':<{width}}       times   a seed"]
+    for name, text in SITUATIONS.items():
+        count = counts.get(name, 0)
+        mark = "" if count else "   never"
+        lines.append(f"{text:<{width}}  {count:>10,}  {count / max(seeds, 1):>7.2f}{mark}")
+    return "\n".join(lines)
+
+
+def never_seen(counts: Mapping[str, int]) -> list[str]:
+    """The situations that did not come about."""
+    return [name for name in SITUATIONS if not counts.get(name, 0)]

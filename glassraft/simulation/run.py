@@ -1,0 +1,209 @@
+"""One seed from beginning to end: storms and calms, then everything must be finished and agree.
+
+`simulate(seed)` is all that the command, the tests and the search for broken rules need. The same
+arguments always give the same run.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from glassraft.simulation import schedule as schedules
+from glassraft.simulation import settings as all_settings
+from glassraft.simulation.checks import Broken
+from glassraft.simulation.clock import NodeClock
+from glassraft.simulation.coverage import Coverage
+from glassraft.simulation.disks import QueueDisk
+from glassraft.simulation.job_model import JobModel, with_ends_of_leases
+from glassraft.simulation.linearizability import Operation, check
+from glassraft.simulation.node import Node
+from glassraft.simulation.parts import REAL, Parts
+from glassraft.simulation.schedule import Schedule
+from glassraft.simulation.settings import Settings
+from glassraft.simulation.world import Listener, World
+
+LONG_EVERY: Final = 50
+"""One seed in so many runs ten times longer."""
+
+FILES_EVERY: Final = 100
+"""One seed in so many runs on real SQLite files."""
+
+LEADER_WITHIN_S: Final = 12.0
+"""So soon after the last fault a cluster serves again: some ten election timeouts."""
+
+FINISHED_WITHIN_S: Final = 60.0
+"""So soon after that every job is finished: leases run out, and failed jobs wait."""
+
+AGREED_WITHIN_S: Final = 10.0
+
+CALM_S: Final = 0.7
+"""How long a calm lasts once a leader serves."""
+
+QUICK: Final = 1.25
+"""Seconds that the cluster's time may go on in one of the world's, where no clock is set."""
+
+JUMPED: Final = 1e6
+"""The same where clocks are set: a lease can end at once."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong: the property that does not hold, and what was seen."""
+
+    property: str
+    text: str
+    at_s: float
+    from_outside: bool
+    """False where a node stopped by itself: by its own assertion, or by an error."""
+
+    def __str__(self) -> str:
+        return f"at {self.at_s:.3f} s: {self.property}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a run."""
+
+    seed: int
+    failure: Failure | None
+    coverage: Coverage
+    history: Sequence[Operation] = field(repr=False)
+    steps: int
+    simulated_s: float
+    schedule: Schedule = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a seed stands for, unless the caller says otherwise."""
+
+    settings: Settings
+    schedule: Schedule
+    on_files: bool
+
+
+def plan_of(seed: int) -> Plan:
+    """The settings, the schedule and the kind of disk that a seed draws."""
+    random = Random(f"{seed} plan")
+    settings = all_settings.draw(random)
+    on_files = seed % FILES_EVERY == FILES_EVERY - 1
+    is_long = seed % LONG_EVERY == LONG_EVERY // 2
+    length = schedules.LONG if is_long else schedules.ORDINARY
+    return Plan(settings, schedules.draw(random, length), on_files)
+
+
+def simulate(
+    seed: int,
+    settings: Settings | None = None,
+    *,
+    schedule: Schedule | None = None,
+    parts: Parts = REAL,
+    record: Path | None = None,
+    listener: Listener | None = None,
+) -> Result:
+    """Play one seed, or part of its schedule. Never raises what the run itself comes to: that is the failure."""
+    plan = plan_of(seed)
+    settings = settings or plan.settings
+    schedule = plan.schedule if schedule is None else schedule
+    with ExitStack() as stack:
+        world = World(seed, settings, parts, _make_node, record, listener)
+        stack.callback(_put_away, world)
+        failure = _play(world, schedule)
+        return Result(
+            seed, failure, world.coverage, world.history.whole(), world.steps, world.time.now, schedule
+        )
+
+
+def _make_node(world: World, id: int, clock: NodeClock, random: Random) -> Node:
+    """A machine whose disks are in memory."""
+
+    def effect(name: str) -> None:
+        node.effect(name)
+
+    node = Node(
+        world, id, clock, random, world.parts.make_disk(effect), QueueDisk(effect, world.parts.make_machine)
+    )
+    return node
+
+
+def _put_away(world: World) -> None:
+    for node in world.nodes.values():
+        node.close()
+
+
+def _play(world: World, schedule: Schedule) -> Failure | None:
+    try:
+        for storm in schedule:
+            world.play(storm.faults)
+            world.run(storm.lasts_s)
+            world.heal()
+            _serves_again(world)
+        _finish(world)
+        for call in tuple(world.open_calls):
+            call.abandon()
+        world.situations.at_the_end()
+        _check_history(world, schedule)
+    except Broken as broken:
+        return Failure(broken.property, broken.text, world.time.now, from_outside=True)
+    except Exception as error:
+        return Failure(
+            "A node stopped", f"{type(error).__name__}: {error}", world.time.now, from_outside=False
+        )
+    return None
+
+
+def _serves_again(world: World) -> None:
+    """Once the faults are over, a leader is there soon that has committed an entry of its own term (§5.2)."""
+    if not world.run(LEADER_WITHIN_S, lambda: _has_leader(world)):
+        raise Broken("A leader in time", f"none {LEADER_WITHIN_S:g} s after the last fault")
+    world.run(CALM_S)
+
+
+def _has_leader(world: World) -> bool:
+    terms = [node.server.current_term for node in world.running]
+    return any(
+        node.server.current_term == max(terms)
+        and node.server.log.term_at(node.server.commit_index) == node.server.current_term
+        for node in world.leaders
+    )
+
+
+def _finish(world: World) -> None:
+    """No more is submitted; every job is finished, and all nodes come to hold the same."""
+    for client in world.clients:
+        client.stopped = True
+    if not world.run(FINISHED_WITHIN_S, lambda: _all_finished(world)):
+        raise Broken(
+            "Every job is finished",
+            f"{world.queue_checks.unfinished} unfinished {FINISHED_WITHIN_S:g} s after the faults",
+        )
+    world.finished = True
+    if not world.run(AGREED_WITHIN_S, lambda: _all_agree(world)):
+        ends = {f"n{node.id}": node.machine.applied_index for node in world.running}
+        raise Broken(
+            "All nodes catch up", f"they have applied {ends} {AGREED_WITHIN_S:g} s after everything healed"
+        )
+    for node in world.nodes.values():
+        node.commit()
+        world.queue_checks.at_the_end(node)
+
+
+def _all_finished(world: World) -> bool:
+    return world.queue_checks.unfinished == 0 and not any(client.is_submitting for client in world.clients)
+
+
+def _all_agree(world: World) -> bool:
+    ends = {(node.machine.applied_index, node.server.log.last_index) for node in world.nodes.values()}
+    return len(ends) == 1
+
+
+def _check_history(world: World, schedule: Schedule) -> None:
+    """The clients' history is linearizable."""
+    has_jumps = any(fault.kind == "jump" for storm in schedule for fault in storm.faults)
+    operations = with_ends_of_leases(world.history.whole(), JUMPED if has_jumps else QUICK)
+    violation = check(operations, JobModel())
+    if violation is not None:
+        raise Broken("Linearizable", str(violation))

@@ -1,0 +1,228 @@
+"""The faults of a run, drawn from the seed: storms with a calm after each, in which the cluster must get on again.
+
+A schedule is data: each fault says when it comes, whom it meets and for how long, so a run can be
+played again with some of them left out, until the shortest is found that still fails. Whom a fault
+meets is often said by role ("leader"), since the faults that find most are those at the worst
+moment. Next: faults.py, which carries them out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from glassraft.simulation.network import Weather
+
+EFFECTS: Final = ("save", "sync", "saved", "send", "apply", "commit", "answer", "elected", "first_commit")
+"""Where a process can be cut: before each of these; "saved" is right after persisting."""
+
+ROLES: Final = ("leader", "candidate", "ahead", "behind")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong. `at` is seconds after its storm began; `lasts_s` seconds, where it ends again."""
+
+    at: float
+    kind: str
+    """The name of a function of faults.py."""
+    who: str = ""
+    """A role of ROLES, or "n3"; the number counts round, so it fits every size."""
+    lasts_s: float = 0.0
+    effect: str = ""
+    """Of a cut: before which effect, and so many times later (`count`)."""
+    count: int = 0
+    power: bool = False
+    amount: float = 0.0
+    """Milliseconds of a jump, a clock's rate, seconds of a slow disk's save."""
+    weather: Weather | None = None
+
+    def __str__(self) -> str:
+        words = [f"{self.at:.3f} s", self.kind, self.who]
+        words.append(f"before {self.effect} number {self.count + 1}" if self.effect else "")
+        words.append(f"for {self.lasts_s:g} s" if self.lasts_s else "")
+        words.append("with the power" if self.power else "")
+        words.append(f"by {self.amount:g}" if self.amount else "")
+        words.append(str(self.weather) if self.weather else "")
+        return " ".join(word for word in words if word)
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """Faults over so many seconds; then everything heals, until the cluster serves again."""
+
+    lasts_s: float
+    faults: tuple[Fault, ...] = ()
+
+
+Schedule = tuple[Storm, ...]
+
+
+def _who(random: Random) -> str:
+    """Half of the time by role."""
+    return random.choice(ROLES) if random.random() < 0.5 else f"n{random.randrange(1, 8)}"
+
+
+def _short(random: Random, most_s: float) -> float:
+    return round(random.uniform(0.05, most_s), 3)
+
+
+def crash(random: Random, at: float) -> Fault:
+    """A process ends, and comes back after a while."""
+    return Fault(at, "crash", _who(random), _short(random, 1.5), power=random.random() < 0.4)
+
+
+def cut(random: Random, at: float) -> Fault:
+    """A process ends between two effects of a turn."""
+    effect = random.choice((*EFFECTS, "saved", "saved", "any"))
+    who = "leader" if random.random() < 0.5 and effect != "elected" else _who(random)
+    return Fault(
+        at,
+        "cut",
+        who,
+        _short(random, 1.2),
+        effect=effect,
+        count=random.choice((0, 0, 1, 3, 9)),
+        power=random.random() < 0.5,
+    )
+
+
+def stillborn(random: Random, at: float) -> Fault:
+    """The next leader to be elected ends soon after, mostly unheard: so arise the logs of Figure 8."""
+    return Fault(
+        at, "stillborn", "", _short(random, 1.0), count=random.randrange(2, 24), power=random.random() < 0.3
+    )
+
+
+def majority_down(random: Random, at: float) -> Fault:
+    """The power of more than half of the nodes fails at once."""
+    return Fault(at, "majority_down", "", _short(random, 1.0), power=True)
+
+
+def pause(random: Random, at: float) -> Fault:
+    """A process stands still, with its connections open."""
+    return Fault(at, "pause", _who(random), _short(random, 1.5))
+
+
+def isolate(random: Random, at: float) -> Fault:
+    """A node is cut off from all others, both ways."""
+    who = random.choice(("leader", "ahead", _who(random)))
+    return Fault(at, "isolate", who, _short(random, 2.5))
+
+
+def deafen(random: Random, at: float) -> Fault:
+    """A node hears nobody, and is heard."""
+    return Fault(at, "deafen", _who(random), _short(random, 1.5))
+
+
+def silence(random: Random, at: float) -> Fault:
+    """A node is heard by nobody, and hears."""
+    return Fault(at, "silence", _who(random), _short(random, 1.5))
+
+
+def split(random: Random, at: float) -> Fault:
+    """The cluster falls in two; the leader is in the smaller part as often as not."""
+    return Fault(
+        at, "split", random.choice(("leader", "")), _short(random, 2.5), count=random.randrange(1 << 16)
+    )
+
+
+def lag(random: Random, at: float) -> Fault:
+    """Everything reaches a node late."""
+    return Fault(at, "lag", _who(random), _short(random, 1.2))
+
+
+def jump(random: Random, at: float) -> Fault:
+    """A wall clock is set."""
+    ms = random.choice((-1, 1)) * random.choice((200, 3_000, 60_000))
+    return Fault(at, "jump", _who(random), amount=ms)
+
+
+def drift(random: Random, at: float) -> Fault:
+    """A machine's clocks run faster or slower."""
+    return Fault(at, "drift", _who(random), amount=round(random.uniform(0.9, 1.1), 3))
+
+
+def slow_disk(random: Random, at: float) -> Fault:
+    """A disk takes long for a save."""
+    return Fault(at, "slow_disk", _who(random), _short(random, 2.0), amount=random.choice((0.02, 0.1, 0.4)))
+
+
+def worker_dies(random: Random, at: float) -> Fault:
+    """A worker dies with all that it holds; another one comes."""
+    return Fault(at, "worker_dies", count=random.randrange(1 << 16))
+
+
+def bad_weather(random: Random, at: float) -> Fault:
+    """The whole network gets worse for a while."""
+
+    def up_to(most: float) -> float:
+        return round(random.choice((0.0, most / 4, most)), 3)
+
+    weather = Weather(
+        loss=up_to(0.2), doubled=up_to(0.2), slow=up_to(0.15), reported=random.choice((0.0, 0.5, 1.0))
+    )
+    return Fault(at, "set_weather", lasts_s=_short(random, 3.0), weather=weather)
+
+
+KINDS: Final[tuple[Callable[[Random, float], Fault], ...]] = (
+    crash,
+    cut,
+    cut,
+    cut,
+    stillborn,
+    stillborn,
+    majority_down,
+    pause,
+    isolate,
+    isolate,
+    deafen,
+    silence,
+    split,
+    split,
+    lag,
+    jump,
+    drift,
+    slow_disk,
+    worker_dies,
+    bad_weather,
+    bad_weather,
+)
+"""What may be drawn; what stands here twice comes twice as often."""
+
+FAVOURITES: Final = 5
+"""Each seed draws half of its faults from so many kinds only, so that one does not hide another."""
+
+BETWEEN_FAULTS_S: Final = (0.15, 0.3, 0.6)
+"""On average, by seed, from one fault to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long a run is: its storms, in seconds each."""
+
+    storms_s: Sequence[float] = field(default=(4.0, 4.0))
+
+
+ORDINARY: Final = Length()
+LONG: Final = Length(tuple([4.0] * 20))
+"""Ten times as long."""
+
+
+def draw(random: Random, length: Length = ORDINARY) -> Schedule:
+    """A schedule of this length."""
+    favourites = random.sample(KINDS, FAVOURITES)
+    gap_s = random.choice(BETWEEN_FAULTS_S)
+    return tuple(_draw_storm(random, lasts_s, gap_s, favourites) for lasts_s in length.storms_s)
+
+
+def _draw_storm(
+    random: Random, lasts_s: float, gap_s: float, favourites: Sequence[Callable[[Random, float], Fault]]
+) -> Storm:
+    faults = []
+    at = random.uniform(0.0, gap_s)
+    while at < lasts_s:
+        kinds = favourites if random.random() < 0.5 else KINDS
+        faults.append(random.choice(kinds)(random, round(at, 3)))
+        at += random.expovariate(1 / gap_s)
+    return Storm(lasts_s, tuple(faults))

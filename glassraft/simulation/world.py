@@ -1,0 +1,352 @@
+"""The world of one run: the event loop, the nodes, their clients, and everybody who watches.
+
+Nothing happens but by the agenda, in order of simulated time, and all chance comes from the seed:
+the same arguments give the same run. Each party draws from a stream of its own, so that one fault
+less changes little else. Next: run.py, which plays a world from beginning to end.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from random import Random
+from threading import Event
+from typing import Protocol
+
+from glassraft.jobqueue.machine import Outcome
+from glassraft.raft.messages import Entry, Message
+from glassraft.raft.ready import Note
+from glassraft.replica.turn import Watchers
+from glassraft.simulation import faults
+from glassraft.simulation.calls import Call
+from glassraft.simulation.checks import Broken, Checks
+from glassraft.simulation.clients import Client
+from glassraft.simulation.clock import NodeClock, SimulatedTime
+from glassraft.simulation.coverage import Coverage
+from glassraft.simulation.history import History
+from glassraft.simulation.network import Network
+from glassraft.simulation.node import ArmedCut, Node
+from glassraft.simulation.parts import Parts
+from glassraft.simulation.queue_checks import QueueChecks
+from glassraft.simulation.schedule import Fault
+from glassraft.simulation.settings import MakeNode, Settings
+from glassraft.simulation.situations import Situations
+from glassraft.simulation.workers import Worker
+
+Action = Callable[[], None]
+
+EVENTS_AT_ONE_TIME = 100_000
+"""More than ever happens at one moment: time that stands still is a fault of its own."""
+
+
+class Listener(Protocol):
+    """Whoever wants the run told in words: the transcript."""
+
+    def __call__(self, at: float, text: str) -> None: ...
+
+
+class NobodyWaits(Watchers):
+    """The simulated clients ask again instead of waiting on a node."""
+
+    def waiting_for(self, outcomes: Sequence[Outcome]) -> Sequence[Event]:
+        """Nobody."""
+        return ()
+
+
+NOBODY_WAITS = NobodyWaits()
+
+
+class World:
+    """One cluster and all around it."""
+
+    def __init__(
+        self,
+        seed: object,
+        settings: Settings,
+        parts: Parts,
+        make_node: MakeNode,
+        record: Path | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.name = f"seed {seed}"
+        self.settings = settings
+        self.parts = parts
+        self.record = record
+        self.listener = listener
+        self.members = tuple(range(1, settings.nodes + 1))
+        self._seed = seed
+        self._random = self.stream("world")
+        self._client_random = self.stream("clients")
+        self.time = SimulatedTime()
+        self._agenda: list[tuple[float, int, Action]] = []
+        self._order = count()
+        self._to_undo: dict[int, Action] = {}
+        self.steps = 0
+        self.network = Network(self, self.stream("network"))
+        self.coverage = Coverage()
+        self.situations = Situations(self)
+        self.checks = Checks(self)
+        self.queue_checks = QueueChecks()
+        self.history = History(self)
+        self.stillborn: list[Fault] = []
+        self.all_is_calm = True
+        """No faults, for the time being or for good."""
+        self.finished = False
+        self.clients_leader: int | None = None
+        """Whom clients take for the leader."""
+        self.open_calls: dict[Call, None] = {}
+        """In the order in which they were called."""
+        self.nodes: dict[int, Node] = {}
+        for id in self.members:
+            self.nodes[id] = make_node(self, id, self._make_clock(id), self.stream(f"n{id}"))
+        for node in self.nodes.values():
+            node.start()
+        self.clients = [
+            Client(self, f"c{number}", self.stream(f"c{number}"), width, settings.client_gap_s)
+            for number, width in enumerate(settings.client_widths, 1)
+        ]
+        self._workers_made = count(1)
+        self.workers = [self._make_worker() for _ in range(settings.workers)]
+
+    def stream(self, name: str) -> Random:
+        """A source of chance for one party."""
+        return Random(f"{self._seed} {name}")
+
+    def _make_clock(self, id: int) -> NodeClock:
+        random = self.stream(f"clock {id}")
+        return NodeClock(
+            self.time, random.choice((1.0, random.uniform(0.95, 1.05))), random.randrange(-2_000, 2_000)
+        )
+
+    def _make_worker(self) -> Worker:
+        name = f"w{next(self._workers_made)}"
+        return Worker(self, name, self.stream(name))
+
+    # The agenda
+
+    def at(self, time: float, action: Action) -> None:
+        """Let this happen at that time."""
+        heapq.heappush(self._agenda, (time, next(self._order), action))
+
+    def after(self, delay_s: float, action: Action) -> None:
+        """Let this happen after so long."""
+        heapq.heappush(self._agenda, (self.time.now + delay_s, next(self._order), action))
+
+    def until_calm(self, lasts_s: float, undo: Action) -> None:
+        """Undo something after so long, unless everything heals before."""
+        key = next(self._order)
+        self._to_undo[key] = undo
+        self.after(lasts_s, partial(self._undo, key))
+
+    def _undo(self, key: int) -> None:
+        undo = self._to_undo.pop(key, None)
+        if undo is not None:
+            undo()
+
+    def run(self, seconds: float, until: Callable[[], bool] | None = None) -> bool:
+        """Let everything happen that happens in so long, or until it is so; whether it came to be so."""
+        end = self.time.now + seconds
+        agenda = self._agenda
+        while agenda and agenda[0][0] <= end:
+            at, _, action = heapq.heappop(agenda)
+            self.time.now = max(self.time.now, at)
+            self.steps += 1
+            action()
+            if until is not None and until():
+                return True
+        self.time.now = end
+        return until is not None and until()
+
+    def tell(self, text: str) -> None:
+        """A line for the transcript."""
+        if self.listener is not None:
+            self.listener(self.time.now, text)
+
+    # Chance
+
+    def chance(self, probability: float) -> bool:
+        """True so often."""
+        return self._random.random() < probability
+
+    def gathers(self) -> bool:
+        """Whether an arrival waits for others, to be stepped together."""
+        return self._random.random() < self.settings.together
+
+    def random_member(self) -> int:
+        """One of the nodes, for a client that knows no leader."""
+        return self._client_random.choice(self.members)
+
+    def client_delay_s(self) -> float:
+        """How long a message between a client and a node takes."""
+        return self._client_random.uniform(0.001, 0.008)
+
+    def client_message_lost(self) -> bool:
+        """Whether a message between a client and a node is lost: as often as one between nodes."""
+        return not self.all_is_calm and self._client_random.random() < self.settings.client_loss
+
+    # Nodes
+
+    @property
+    def running(self) -> list[Node]:
+        """The nodes whose process runs, even if paused."""
+        return [node for node in self.nodes.values() if node.replica is not None]
+
+    @property
+    def leaders(self) -> list[Node]:
+        """The nodes that believe that they lead."""
+        return [node for node in self.running if node.server.role == "leader"]
+
+    def voters(self, node: Node) -> tuple[int, ...]:
+        """Who decides what this node's server may call committed."""
+        return node.server.configuration.voters
+
+    def watchers(self, node: Node) -> Watchers:
+        """Those who wait at a node for jobs to be finished."""
+        return NOBODY_WAITS
+
+    def crash(self, node: Node, down_s: float, *, power: bool) -> None:
+        """The process ends, and starts again after so long."""
+        if node.replica is None:
+            return
+        if node.clock.busy_until > self.time.now:  # its turn goes on to then
+            return self.at(node.clock.busy_until, partial(self.crash, node, down_s, power=power))
+        self._ends(node, power)
+        self.until_calm(down_s, partial(self._restart, node))
+
+    def _restart(self, node: Node) -> None:
+        if node.replica is None:
+            node.start()
+
+    def _ends(self, node: Node, power: bool) -> None:
+        self.situations.ends(node, power)
+        self.tell(f"n{node.id} {'loses its power' if power else 'is killed'}")
+        node.stop(power=power)
+
+    def node_cut(self, node: Node, cut: ArmedCut) -> None:
+        """The process ends between two effects; `node_died` comes once its turn has been left."""
+        self.situations.cut(node)
+        self.tell(f"n{node.id} is cut before: {node.last_cut_at}")
+        self._cut_with = cut
+
+    def node_died(self, node: Node) -> None:
+        """The turn was left: now the process is gone."""
+        cut = self._cut_with
+        self._ends(node, cut.power)
+        self.until_calm(cut.down_s, partial(self._restart, node))
+
+    # What nodes tell while they run
+
+    def node_started(self, node: Node) -> None:
+        """A process begins."""
+        if node.life > 1:
+            self.tell(
+                f"n{node.id} starts again with term {node.disk.hard_state.term}, log {node.server.log.last}"
+            )
+        self.situations.started(node)
+        self.checks.started(node)
+
+    def node_sends(self, node: Node, message: Message) -> None:
+        """A message goes out."""
+        self.checks.sent(node, message)
+        if self.listener is not None:
+            self.tell(f"n{node.id} -> {_message(message)}")
+
+    def node_noted(self, node: Node, note: Note) -> None:
+        """A server noted what happened."""
+        if self.listener is not None and note.event not in ("timer", "votes", "progress"):
+            self.tell(f"n{node.id} {note.event} {_fields(note)}")
+        self.checks.noted(node, note)
+        self.situations.noted(node, note)
+        if note.event == "role" and note.fields["role"] == "leader":
+            node.effect("elected")
+            if self.stillborn:
+                faults.stillborn_leader(self, node, self.stillborn.pop())
+        elif (
+            node.armed
+            and note.event == "commit"
+            and "holders" in note.fields
+            and self._is_first_commit(node, note)
+        ):
+            node.effect("first_commit")
+
+    def _is_first_commit(self, node: Node, note: Note) -> bool:
+        return node.server.log.term_at(note.fields["was"]) != note.term
+
+    def node_applied(self, node: Node, entry: Entry, outcome: Outcome) -> None:
+        """A node applied an entry."""
+        self.checks.applied(node, entry)
+        self.queue_checks.applied(node, entry, outcome)
+        self.situations.applied(entry, outcome)
+
+    def node_settled(self, node: Node) -> None:
+        """A node's turn is over."""
+        self.checks.settled(node)
+        unanswered = node.uplink.unanswered()
+        if unanswered:
+            raise Broken(
+                "Every request is answered", f"n{node.id} gives no answer to {unanswered[0].message}"
+            )
+
+    def read_answered(self, node: Node) -> None:
+        """A linearizable read was answered by this node."""
+        self.coverage.saw("reads")
+        if self.network.cut_links:
+            self.coverage.saw("reads_during_a_partition")
+
+    # Faults
+
+    def play(self, planned: Iterable[Fault]) -> None:
+        """Let these faults come, each at its time from now."""
+        self.all_is_calm = False
+        for fault in planned:
+            self.after(fault.at, partial(self._fault, fault))
+
+    def _fault(self, fault: Fault) -> None:
+        if self.all_is_calm:
+            return
+        self.tell(f"fault: {fault}")
+        faults.carry_out(self, fault)
+
+    def heal(self) -> None:
+        """Everything that is wrong is put right, and nothing else goes wrong."""
+        self.tell("everything heals")
+        self.all_is_calm = True
+        self.stillborn.clear()
+        undo, self._to_undo = list(self._to_undo.values()), {}
+        for action in undo:
+            action()
+        self.network.heal()
+        for node in self.nodes.values():
+            node.armed.clear()
+            node.save_s = 0.0
+            self._restart(node)
+            node.resume()
+
+    def replace_worker(self, which: int) -> None:
+        """A worker dies, and another begins."""
+        place = which % len(self.workers)
+        if self.workers[place].held:
+            self.coverage.saw("workers_died")
+        self.workers[place].die()
+        self.workers[place] = self._make_worker()
+
+
+def _message(message: Message) -> str:
+    entries = getattr(message, "entries", None)
+    text = str(message)
+    if entries:
+        text = text.replace(
+            str(entries), "[" + ", ".join(f"{entry.index}@{entry.term}" for entry in entries) + "]"
+        )
+    return f"n{message.receiver} {text}"
+
+
+def _fields(note: Note) -> str:
+    shown = {
+        name: [f"{entry.index}@{entry.term}" for entry in value] if name == "entries" else value
+        for name, value in note.fields.items()
+    }
+    return " ".join(f"{name}={value}" for name, value in shown.items()) + (
+        f" ({note.why})" if note.why else ""
+    )
