@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from glassraft.errors import GlassraftError
 from glassraft.jobqueue import states
 from glassraft.jobqueue.counts import Counts
+from glassraft.jobqueue.rules import QueueRules
 from glassraft.jobqueue.schema import KIND_COMES_DUE
 from glassraft.jobqueue.write_behind import WriteBehind
 from glassraft.json_encoder import make_encoder
@@ -81,8 +82,9 @@ FIRST_SESSION_CHECK: Final = "SELECT min(check_ms) FROM sessions"
 class Book:
     """The tables behind one connection, whose transactions are the caller's."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, rules: QueueRules) -> None:
         self._connection = connection
+        self.rules = rules
         self._tables = WriteBehind(connection)
         self.read = self._tables.read
         self.drain = self._tables.drain

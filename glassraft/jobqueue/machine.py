@@ -15,6 +15,7 @@ from typing import Any, Final
 from glassraft.errors import GlassraftError
 from glassraft.jobqueue import by_hand, commands, due, running, sessions, states, submitting
 from glassraft.jobqueue.book import Book, Refusal
+from glassraft.jobqueue.rules import QueueRules
 
 VERSION: Final = 1
 """The version of the machine: what it does with a command. A leader uses only what every member knows."""
@@ -70,8 +71,8 @@ class Machine:
     error, or a transaction that was rolled back, make a new one.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._book = Book(connection)
+    def __init__(self, connection: sqlite3.Connection, rules: QueueRules | None = None) -> None:
+        self._book = Book(connection, rules or QueueRules())
 
     @property
     def applied_index(self) -> int:

@@ -63,7 +63,7 @@ def extend(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     rows = []
     for text, token, fraction, note in arguments["items"]:
         job = book.job(ids.from_text(text))
-        if job is None or not _holds(job, token):
+        if job is None or not _holds(book, job, token):
             answers.append(_refuse(text, job, token))
             continue
         until_ms = _lease_until(book, job, arguments["lease_ms"], job.lease_cap_ms)
@@ -101,7 +101,7 @@ def complete(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     answers = []
     for text, token, result in arguments["items"]:
         job = book.job(ids.from_text(text))
-        if job is None or not _holds(job, token):
+        if job is None or not _holds(book, job, token):
             answers.append(_again(book, "completed", text, job, token))
             continue
         book.write("job result", [(job.id, result)])
@@ -115,7 +115,7 @@ def fail(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     answers = []
     for text, token, error, traceback, retry in arguments["items"]:
         job = book.job(ids.from_text(text))
-        if job is None or not _holds(job, token):
+        if job is None or not _holds(book, job, token):
             answers.append(_again(book, "failed", text, job, token))
             continue
         state = fail_attempt(book, job, "failed", error, retry=retry, traceback=traceback)
@@ -128,7 +128,7 @@ def release(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     answers = []
     for text, token, delay_ms, reason in arguments["items"]:
         job = book.job(ids.from_text(text))
-        if job is None or not _holds(job, token):
+        if job is None or not _holds(book, job, token):
             answers.append(_again(book, "released", text, job, token))
             continue
         answers.append({"job": text, "ok": True, "state": _give_back(book, job, delay_ms, reason)})
@@ -229,8 +229,8 @@ def _end(
 # Tokens
 
 
-def _holds(job: Job, token: int) -> bool:
-    return job.state == RUNNING and job.token == token
+def _holds(book: Book, job: Job, token: int) -> bool:
+    return book.rules.token_is_valid(job.state, job.token, token)
 
 
 def _again(book: Book, event: str, text: str, job: Job | None, token: int) -> dict[str, Any]:

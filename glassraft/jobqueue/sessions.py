@@ -10,7 +10,6 @@ from typing import Any, Final
 from glassraft.jobqueue import ids
 from glassraft.jobqueue.book import Book, Refusal
 from glassraft.jobqueue.fields import HOUR_MS, SECOND_MS
-from glassraft.jobqueue.states import RUNNING
 from glassraft.json_encoder import make_encoder
 
 MAX_SESSIONS: Final = 200_000
@@ -78,7 +77,8 @@ def is_settled(book: Book, session: str, number: int) -> bool:
 def remember(book: Book, op: str, session: str, number: int, answer: dict[str, Any] | Refusal) -> None:
     """Stores the answer of a command that was run, or refused for what it asked: [op, answer, refusal]."""
     stored = [op, None, list(answer)] if isinstance(answer, Refusal) else [op, answer, None]
-    book.write("answer", [(session, number, _encode(stored))])
+    if book.rules.answer_is_kept():
+        book.write("answer", [(session, number, _encode(stored))])
     low, highest = book.session_marks[session]
     book.session_marks[session] = (low, max(highest, number))
 
@@ -140,6 +140,6 @@ def _still_leased(book: Book, answer: dict[str, Any]) -> dict[str, Any]:
     kept = []
     for text, token in answer["jobs"]:
         job = book.job(ids.from_text(text))
-        if job is not None and job.state == RUNNING and job.token == token:
+        if job is not None and book.rules.token_is_valid(job.state, job.token, token):
             kept.append([text, token])
     return {"jobs": kept}

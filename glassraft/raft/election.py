@@ -51,8 +51,8 @@ def campaign(server: "Server", why: str) -> None:
 
 def count_own_vote(server: "Server") -> None:
     """A candidate's vote for itself counts once its disk has it."""
-    vote_is_durable = server.durable_state == (server.current_term, server.id)
-    if server.role == "candidate" and vote_is_durable and server.id not in server.votes:
+    is_durable = server.voted_for == server.id and server.durable_state == server.hard_state
+    if server.role == "candidate" and is_durable and server.id not in server.votes:
         _count(server, server.id, granted=True)
 
 
@@ -60,9 +60,10 @@ def on_request_vote_reply(server: "Server", reply: RequestVoteReply) -> None:
     """A vote came in, or a refusal; it counts for the term it was asked in (§5.2)."""
     if reply.pre_vote:
         return _on_pre_vote_reply(server, reply)
-    if server.rules.term_is_stale(reply.term, server.current_term) or server.role != "candidate":
+    if server.role != "candidate" or not server.rules.vote_counts(reply.term, server.current_term):
         return
-    _count(server, reply.sender, reply.vote_granted)
+    voter = server.rules.voter(reply.sender, server.configuration.voters, server.votes)
+    _count(server, voter, reply.vote_granted)
 
 
 def _on_pre_vote_reply(server: "Server", reply: RequestVoteReply) -> None:

@@ -46,7 +46,7 @@ def release_confirmed(server: "Server") -> None:
         if (
             read.read_index is not None
             and server.last_applied >= read.read_index
-            and server.rules.is_majority(read.confirmed_by, server.configuration.voters)
+            and server.rules.read_is_confirmed(read.confirmed_by, server.configuration.voters)
         ):
             server.release_read(read.ticket)
         else:

@@ -70,7 +70,7 @@ def _send_append_entries(server: "Server", peer: int, progress: "Progress", with
 
 def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None:
     """A follower agrees up to some index, or says where to go on (§5.3)."""
-    if server.role != "leader" or server.rules.term_is_stale(reply.term, server.current_term):
+    if server.role != "leader" or not server.rules.acknowledgement_counts(reply.term, server.current_term):
         return
     if server.rules.refuses_a_stale_request(reply):
         return  # sent before this term: it says nothing of this leader's rounds, and confirms no read
@@ -86,6 +86,8 @@ def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None
         progress.next_index = server.rules.next_index_after_refusal(
             server.log, reply, progress.next_index, progress.match_index
         )
+        if reply.conflict_index and not server.rules.leader_only_appends():
+            _give_way(server, reply.conflict_index)
     if (progress.next_index, progress.match_index) != before:
         server.note(
             "progress", reply.why, peer=reply.sender, next=progress.next_index, match=progress.match_index
@@ -94,6 +96,13 @@ def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None
         if server.rules.reply_confirms_read(reply.round, read.round):
             read.confirmed_by.add(reply.sender)
     advance_commit_index(server)
+
+
+def _give_way(server: "Server", first: int) -> None:
+    """What no leader does, and a broken rule makes it do: its own entries go where a follower's differ."""
+    first = max(first, server.commit_index + 1)
+    if first <= server.log.last_index:
+        server.truncate(first, "leader_only_appends")
 
 
 def on_undelivered(server: "Server", event: "Undelivered") -> None:

@@ -49,6 +49,18 @@ class Rules:
         """A voter refuses a candidate whose log is less complete than its own (§5.4.1)."""
         return (candidate.term, candidate.index) >= (last.term, last.index)
 
+    def vote_counts(self, term: int, current_term: int) -> bool:
+        """A vote counts for the term in which it was asked for, and for no other (§5.2)."""
+        return term == current_term
+
+    def voter(self, sender: int, members: Collection[int], counted: Collection[int]) -> int:
+        """A vote counts for the server that cast it, however often it arrives (§5.2)."""
+        return sender
+
+    def own_vote_is_saved(self) -> bool:
+        """A candidate's vote for itself is a vote like any other: its disk has it first (Figure 2)."""
+        return True
+
     def is_majority(self, servers: Collection[int], members: Collection[int]) -> bool:
         """More than half of the members: any two majorities share a server (§5.2)."""
         return len(set(servers) & set(members)) > len(members) // 2
@@ -121,6 +133,18 @@ class Rules:
         go_on_at = shared + 1 if shared else reply.conflict_index
         return max(match_index + 1, min(next_index, go_on_at))
 
+    def acknowledgement_counts(self, term: int, current_term: int) -> bool:
+        """What a follower acknowledged to the leader of an older term says nothing of this one (§5.3)."""
+        return term == current_term
+
+    def leader_only_appends(self) -> bool:
+        """A leader never overwrites or deletes its entries: the follower's are those that go (§5.3)."""
+        return True
+
+    def may_apply_up_to(self, commit_index: int, durable_index: int) -> int:
+        """A server applies what is committed, and what its own disk has (§5.3)."""
+        return min(commit_index, durable_index)
+
     def commit_index_by_majority(
         self, log: Log, match_indexes: Iterable[int], commit_index: int, current_term: int
     ) -> int:
@@ -136,6 +160,10 @@ class Rules:
     def read_may_start(self, log: Log, commit_index: int, current_term: int) -> bool:
         """A leader knows what is committed only after committing an entry of its own term (§8)."""
         return log.term_at(commit_index) == current_term
+
+    def read_is_confirmed(self, confirmed_by: Collection[int], members: Collection[int]) -> bool:
+        """A leader answers a read only once a majority has shown that nobody leads a later term (§8)."""
+        return self.is_majority(confirmed_by, members)
 
     def reply_confirms_read(self, reply_round: int, read_round: int) -> bool:
         """Only a reply to a request that went out after the read came in proves leadership (diss. §6.4)."""

@@ -162,6 +162,12 @@ class Server:
 
     # What to do, out
 
+    @property
+    def hard_state(self) -> HardState:
+        """Term and vote as the disk must have them."""
+        is_saved = self.voted_for != self.id or self.rules.own_vote_is_saved()
+        return HardState(self.current_term, self.voted_for if is_saved else None)
+
     def ready(self) -> Ready:
         """Hand over what must happen next; each thing is handed over once."""
         if self.role == "leader":
@@ -170,7 +176,7 @@ class Server:
         reads.release_confirmed(self)
         ready, self._ready = self._ready, Ready()
         ready.committed = committed
-        hard_state = HardState(self.current_term, self.voted_for)
+        hard_state = self.hard_state
         if hard_state != self.durable_state:
             ready.hard_state = hard_state
         if self._unsaved_from is not None:
@@ -190,7 +196,7 @@ class Server:
 
     def _take_committed(self) -> tuple[Entry, ...]:
         """Committed entries not yet handed out; only what this server's own disk has."""
-        last = min(self.commit_index, self.durable_index)
+        last = self.rules.may_apply_up_to(self.commit_index, self.durable_index)
         if last <= self.last_applied:
             return ()
         entries = self.log.slice(

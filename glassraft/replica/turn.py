@@ -44,6 +44,7 @@ from glassraft.replica.arrivals import (
 from glassraft.replica.cluster_clock import ClusterClock
 from glassraft.replica.digests import Digests
 from glassraft.replica.recorder import Recorder
+from glassraft.replica.rules import TurnRules
 from glassraft.replica.takes import WaitingTakes
 
 
@@ -143,6 +144,7 @@ class Replica:
         cluster_clock: ClusterClock,
         make_recorder: Callable[["Replica"], Recorder],
         watchers: Watchers,
+        rules: TurnRules | None = None,
     ) -> None:
         self.disk = disk
         self.queue = queue
@@ -150,6 +152,7 @@ class Replica:
         self.clock = clock
         self.cluster_clock = cluster_clock
         self.watchers = watchers
+        self.rules = rules or TurnRules()
         self.server = make_server(self._opening)
         self.recorder = make_recorder(self)
         self.digests = Digests()
@@ -228,7 +231,12 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
 def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
     """The one safe order (see the head of this file)."""
     _send(replica, ready.messages_now)
+    if not replica.rules.disk_before_messages():
+        _send(replica, ready.messages_after)
+        ready.messages_after.clear()
     if ready.must_persist:
+        if not replica.rules.disk_before_counting():
+            _count_unsaved(replica, ready, now)
         replica.disk.save(ready.hard_state, ready.truncate_from, ready.entries)
         replica.server.step(replica.disk.persisted(replica.server.log.last), now)
         _note_down(replica)
@@ -245,6 +253,13 @@ def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
         ticket.settle(Confirmed(replica.queue.machine.applied_index))
     if replica.server.role != "leader":
         _tell_those_who_wait_for_a_leader(replica)
+
+
+def _count_unsaved(replica: Replica, ready: Ready, now: float) -> None:
+    """What no turn does but one with a broken rule: the server takes for durable what is still to be saved."""
+    hard_state = ready.hard_state or replica.server.durable_state
+    replica.server.step(Persisted(hard_state, replica.server.log.last), now)
+    _note_down(replica)
 
 
 def _note_down(replica: Replica) -> None:
