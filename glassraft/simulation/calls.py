@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TRY_S = 1.5
 """How long one node may take for one answer."""
 
-SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.03, 0.4
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 0.4
 """Between two tries, doubling: an election takes a second."""
 
 IN_DOUBT = frozenset({"deposed", "no_quorum", "shutting_down"})

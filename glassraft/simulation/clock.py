@@ -34,7 +34,8 @@ class NodeClock:
     @property
     def now(self) -> float:
         """The world's time of what this machine does at this moment."""
-        return max(self._time.now, self.busy_until)
+        now, busy_until = self._time.now, self.busy_until
+        return now if now > busy_until else busy_until
 
     def monotonic(self) -> float:
         """Seconds that this machine has counted, never back."""

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from glassraft.jobqueue import schema
 from glassraft.jobqueue.machine import Machine, Outcome
+from glassraft.jobqueue.rules import QueueRules
 from glassraft.raft.log import Log
 from glassraft.raft.messages import Entry, LogPosition
 from glassraft.raft.ready import NEVER_STARTED, HardState, Persisted
@@ -25,7 +26,6 @@ COMMITS_AT_RISK = 4
 SMALL_PAGES = 1_024
 """Bytes of a page of the queue's database in memory: its images are small, and quick to take."""
 
-MakeMachine = Callable[[sqlite3.Connection], Machine]
 Effect = Callable[[str], None]
 """Called between two effects with the name of the next one; raises where the node is to be cut."""
 
@@ -33,7 +33,9 @@ Effect = Callable[[str], None]
 class Disk(Protocol):
     """A node's raft disk, over all its lives."""
 
-    hard_state: HardState
+    @property
+    def hard_state(self) -> HardState:
+        """Term and vote on disk."""
 
     def open(self) -> Log:
         """What a starting node finds; `hard_state` is the other part of it."""
@@ -149,9 +151,9 @@ def _empty_queue() -> bytes:
 class QueueDisk:
     """The queue's tables in an SQLite database in memory: storage.QueueStore's rules for transactions."""
 
-    def __init__(self, effect: Effect, make_machine: MakeMachine) -> None:
+    def __init__(self, effect: Effect, rules: QueueRules) -> None:
         self._effect = effect
-        self._make_machine = make_machine
+        self._rules = rules
         self._images: deque[bytes] = deque([_empty_queue()], maxlen=COMMITS_AT_RISK)
         self._load(self._images[0])
 
@@ -161,7 +163,7 @@ class QueueDisk:
 
     def open(self) -> None:
         """A new machine on what is there."""
-        self.machine = self._make_machine(self.connection)
+        self.machine = Machine(self.connection, self._rules)
 
     def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
         """Apply in order, a cut possible before each; a transaction stays open until commit()."""

@@ -18,7 +18,7 @@ from glassraft.raft.server import Server
 from glassraft.replica.arrivals import Arrival, TimePassed
 from glassraft.replica.cluster_clock import ClusterClock
 from glassraft.replica.state import event_state
-from glassraft.replica.turn import Replica
+from glassraft.replica.turn import Replica, turn
 from glassraft.simulation.clock import NodeClock
 from glassraft.simulation.disks import Disk, QueueFile
 from glassraft.simulation.network import Uplink
@@ -132,6 +132,7 @@ class Node:
                 self.id, self.writer, lambda: replica.server.current_term, f"{self.life}", self.noted
             ),
             watchers=world.watchers(self),
+            rules=world.parts.turn_rules,
         )
         self._record_start()
         world.node_started(self)
@@ -254,7 +255,7 @@ class Node:
         if self._deadline <= self.clock.monotonic():
             arrivals.append(TimePassed())
         try:
-            while world.parts.run_turn(self.replica, arrivals):
+            while turn(self.replica, arrivals):
                 arrivals = []
         except Cut:
             return world.node_died(self)

@@ -4,28 +4,26 @@ A broken rule is a subclass or a function put here in place of one of these. Run
 the servers' own assertions out, so that the checks from outside must see it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from glassraft.jobqueue.machine import Machine
+from glassraft.jobqueue.rules import QueueRules
 from glassraft.raft.assertions import Assertions
 from glassraft.raft.rules import Rules
-from glassraft.replica.arrivals import Arrival
-from glassraft.replica.turn import Replica, turn
-from glassraft.simulation.disks import Disk, Effect, MakeMachine, RaftDisk
+from glassraft.replica.rules import TurnRules
+from glassraft.simulation.disks import Disk, Effect, RaftDisk
 
-RunTurn = Callable[[Replica, Iterable[Arrival]], bool]
 MakeDisk = Callable[[Effect], Disk]
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The algorithm's rules, the order of the turn, the machine and the raft disk."""
+    """The rules of the algorithm, the turn and the machine, the servers' assertions, and the raft disk."""
 
     rules: Rules = field(default_factory=Rules)
     assertions: Assertions = field(default_factory=Assertions)
-    run_turn: RunTurn = turn
-    make_machine: MakeMachine = Machine
+    turn_rules: TurnRules = field(default_factory=TurnRules)
+    queue_rules: QueueRules = field(default_factory=QueueRules)
     make_disk: MakeDisk = RaftDisk
 
 

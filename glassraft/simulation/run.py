@@ -7,10 +7,12 @@ arguments always give the same run.
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Final
 
+from glassraft.simulation import files
 from glassraft.simulation import schedule as schedules
 from glassraft.simulation import settings as all_settings
 from glassraft.simulation.checks import Broken
@@ -24,6 +26,7 @@ from glassraft.simulation.parts import REAL, Parts
 from glassraft.simulation.schedule import Schedule
 from glassraft.simulation.settings import Settings
 from glassraft.simulation.world import Listener, World
+from glassraft.storage.identity import Identity
 
 LONG_EVERY: Final = 50
 """One seed in so many runs ten times longer."""
@@ -109,7 +112,12 @@ def simulate(
     settings = settings or plan.settings
     schedule = plan.schedule if schedule is None else schedule
     with ExitStack() as stack:
-        world = World(seed, settings, parts, _make_node, record, listener)
+        make_node = _make_node
+        if plan.on_files and parts is REAL:
+            folder = files.run_folder()
+            stack.callback(files.remove, folder)
+            make_node = partial(_make_node_on_files, folder)
+        world = World(seed, settings, parts, make_node, record, listener)
         stack.callback(_put_away, world)
         failure = _play(world, schedule)
         return Result(
@@ -124,8 +132,21 @@ def _make_node(world: World, id: int, clock: NodeClock, random: Random) -> Node:
         node.effect(name)
 
     node = Node(
-        world, id, clock, random, world.parts.make_disk(effect), QueueDisk(effect, world.parts.make_machine)
+        world, id, clock, random, world.parts.make_disk(effect), QueueDisk(effect, world.parts.queue_rules)
     )
+    return node
+
+
+def _make_node_on_files(folder: Path, world: World, id: int, clock: NodeClock, random: Random) -> Node:
+    """A machine with real files."""
+
+    def effect(name: str) -> None:
+        node.effect(name)
+
+    addresses = {member: f"sim:{member}" for member in world.members}
+    identity = Identity("c0ffee", "simulation", id, addresses)
+    disk = files.FileDisk(folder, identity, effect, lambda: bool(node.armed))
+    node = Node(world, id, clock, random, disk, files.FileQueue(disk, effect))
     return node
 
 

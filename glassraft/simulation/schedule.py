@@ -201,11 +201,11 @@ BETWEEN_FAULTS_S: Final = (0.15, 0.3, 0.6)
 class Length:
     """How long a run is: its storms, in seconds each."""
 
-    storms_s: Sequence[float] = field(default=(4.0, 4.0))
+    storms_s: Sequence[float] = field(default=(3.5, 3.5))
 
 
 ORDINARY: Final = Length()
-LONG: Final = Length(tuple([4.0] * 20))
+LONG: Final = Length(tuple([3.5] * 20))
 """Ten times as long."""
 
 

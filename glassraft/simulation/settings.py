@@ -56,9 +56,9 @@ def draw(random: Random, nodes: int | None = None) -> Settings:
     return Settings(
         nodes=nodes or random.choice(SIZES),
         raft=raft,
-        together=random.choice((0.0, 0.3, 0.7)),
-        client_widths=random.choice(((1, 1), (1, 2), (1, 1, 3))),
-        client_gap_s=random.choice((0.3, 0.5)),
+        together=random.choice((0.0, 0.5, 0.9)),
+        client_widths=random.choice(((1, 1), (1, 2), (3,))),
+        client_gap_s=random.choice((0.3, 0.45, 0.7)),
         client_loss=random.choice((0.0, 0.02, 0.1)),
         patience_s=random.choice((2.0, 5.0, 15.0)),
         workers=random.choice((1, 2)),

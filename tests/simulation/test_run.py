@@ -31,6 +31,14 @@ def test_every_property_holds(chunk: int) -> None:
         assert result.simulated_s >= 8.0
 
 
+@pytest.mark.parametrize("seed", [99, 199, 399])
+def test_every_property_holds_on_real_files(seed: int) -> None:
+    assert plan_of(seed).on_files
+    result = simulate(seed)
+    assert result.failure is None, f"seed {seed} fails {result.failure}"
+    assert result.coverage["crashes"]
+
+
 def test_what_seeds_pass_through_has_a_name() -> None:
     counts: Counter[str] = Counter()
     for seed in range(5):
