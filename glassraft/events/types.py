@@ -282,6 +282,16 @@ EVENTS: Mapping[str, EventType] = _events(
         "A leader's view of a follower's log changed.",
     ),
     EventType(
+        "catch_up",
+        {
+            "peer": Field("int", "the learner"),
+            "round": Field("int", "which round, from 1"),
+            "took": Field("float", "seconds from the round's begin until the learner had all of then"),
+            "enough": Field("bool", "whether that was fast enough to vote from now on"),
+        },
+        "On a leader: a learner came to the end of a round (diss. §4.2.1).",
+    ),
+    EventType(
         "send",
         {
             "to": Field("int", "the receiver"),

@@ -77,7 +77,7 @@ def _count(server: "Server", voter: int, granted: bool) -> None:
     # A refusal after a grant answers a request of an earlier term.
     server.votes[voter] = granted or server.votes.get(voter, False)
     in_favour, against = _sides(server.votes)
-    voters = server.configuration.voters
+    voters = server.rules.electorate(server.configuration)
     server.note("votes", "", granted=in_favour, refused=against, needed=len(voters) // 2 + 1)
     if server.rules.is_majority(in_favour, voters):
         server.become_leader("is_majority")
@@ -86,7 +86,7 @@ def _count(server: "Server", voter: int, granted: bool) -> None:
 def _count_pre_vote(server: "Server", asked: PreVote, voter: int, granted: bool) -> None:
     asked.votes[voter] = granted
     in_favour, against = _sides(asked.votes)
-    voters = server.configuration.voters
+    voters = server.rules.electorate(server.configuration)
     server.note(
         "pre_votes",
         "",
@@ -182,7 +182,7 @@ def quorum_heard_at(server: "Server") -> float:
     """When this leader had last heard from a majority; it hears itself for ever."""
     return server.rules.time_of_majority(
         NEVER if voter == server.id else server.progress[voter].heard_at
-        for voter in server.configuration.voters
+        for voter in server.rules.electorate(server.configuration)
     )
 
 

@@ -46,7 +46,9 @@ def release_confirmed(server: "Server") -> None:
         if (
             read.read_index is not None
             and server.last_applied >= read.read_index
-            and server.rules.read_is_confirmed(read.confirmed_by, server.configuration.voters)
+            and server.rules.read_is_confirmed(
+                read.confirmed_by, server.rules.electorate(server.configuration)
+            )
         ):
             server.release_read(read.ticket)
         else:

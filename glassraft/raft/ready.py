@@ -61,6 +61,19 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeMembership:
+    """An operator adds or removes a server (diss. §4).
+
+    The ticket comes back in Ready.placed with the entry by whose commit it is done: for "add" that
+    is the one that makes the server a voter, once it has caught up. Or it comes back in Ready.refused.
+    """
+
+    ticket: Any
+    change: Literal["add", "remove"]
+    server: int
+
+
+@dataclass(frozen=True, slots=True)
 class Persisted:
     """The disk holds this hard state, and the log up to this position."""
 
@@ -76,7 +89,7 @@ class Undelivered:
     round: int
 
 
-Event = Message | TimeIs | Propose | Read | Persisted | Undelivered
+Event = Message | TimeIs | Propose | Read | ChangeMembership | Persisted | Undelivered
 
 
 class Note(NamedTuple):
@@ -99,7 +112,19 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A proposal or read that this server cannot serve: `why` is "not_leader" or "full"."""
+    """What this server cannot serve. `why`:
+
+    not_leader           nothing was done
+    full                 too many proposals wait for a majority; nothing was done
+    term_not_committed   a leader changes no membership before it has committed an entry of its term
+    change_under_way     the change of membership before this one is not committed
+    already_member       the server to be added is a voter
+    not_member           the server to be removed is none
+    last_voter           without the server to be removed, nobody could elect or commit
+    not_caught_up        the server to be added gets entries too slowly: it stays a learner
+    removed              the server to be added was removed before it had caught up
+    deposed              the leadership ended before the server to be added had caught up; it may stay a learner
+    """
 
     ticket: Any
     why: str
@@ -125,6 +150,8 @@ class Ready:
     placed: list[Placed] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     reads: list[Any] = field(default_factory=list)
+    members_changed: bool = False
+    """Other servers are spoken to from now on: before anything else, the network must know them."""
 
     @property
     def must_persist(self) -> bool:
@@ -142,6 +169,7 @@ class Ready:
             or self.placed
             or self.refused
             or self.reads
+            or self.members_changed
         )
 
 

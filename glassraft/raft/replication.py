@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from glassraft.raft import election
+from glassraft.raft import election, membership
 from glassraft.raft.messages import AppendEntries, AppendEntriesReply, Entry
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def on_propose(server: "Server", event: "Propose") -> None:
 def heartbeat(server: "Server") -> None:
     """Tell every follower that this leader lives, and try again what was lost (§5.2, §5.3)."""
     server.heartbeat_due = server.now + server.settings.heartbeat_s
-    for progress in server.progress.values():
+    membership.give_up_leavers(server)
+    for _, progress in server.followers():
         progress.must_send = True
         progress.waits_for_heartbeat = False
         if server.now - progress.sent_at >= server.settings.election_shortest_s:
@@ -36,7 +37,7 @@ def heartbeat(server: "Server") -> None:
 
 def send_what_is_due(server: "Server") -> None:
     """An AppendEntries to each follower that lacks entries or is due a heartbeat, one under way at a time."""
-    for peer, progress in server.progress.items():
+    for peer, progress in server.followers():
         lacks_entries = progress.next_index <= server.log.last_index
         may_send_entries = progress.round_under_way is None and not progress.waits_for_heartbeat
         if progress.must_send or (lacks_entries and may_send_entries):
@@ -55,17 +56,18 @@ def _send_append_entries(server: "Server", peer: int, progress: "Progress", with
         progress.round_under_way = server.round
         progress.sent_at = server.now
     progress.must_send = False
-    server.send(
-        AppendEntries(
-            sender=server.id,
-            receiver=peer,
-            term=server.current_term,
-            prev_log=server.log.position(progress.next_index - 1),
-            entries=entries,
-            leader_commit=server.commit_index,
-            round=server.round,
-        )
+    request = AppendEntries(
+        sender=server.id,
+        receiver=peer,
+        term=server.current_term,
+        prev_log=server.log.position(progress.next_index - 1),
+        entries=entries,
+        leader_commit=server.commit_index,
+        round=server.round,
     )
+    server.send(request)
+    if peer in server.leavers:
+        membership.tell_leaver(server, request)
 
 
 def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None:
@@ -74,7 +76,9 @@ def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None
         return
     if server.rules.refuses_a_stale_request(reply):
         return  # sent before this term: it says nothing of this leader's rounds, and confirms no read
-    progress = server.progress[reply.sender]
+    progress = server.progress_of(reply.sender)
+    if progress is None:
+        return
     progress.heard_at = server.now
     if progress.round_under_way == reply.round:
         progress.round_under_way = None
@@ -88,6 +92,8 @@ def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None
         )
         if reply.conflict_index and not server.rules.leader_only_appends():
             _give_way(server, reply.conflict_index)
+    if reply.sender in server.leavers:
+        return membership.hear_leaver(server, reply)
     if (progress.next_index, progress.match_index) != before:
         server.note(
             "progress", reply.why, peer=reply.sender, next=progress.next_index, match=progress.match_index
@@ -96,6 +102,7 @@ def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None
         if server.rules.reply_confirms_read(reply.round, read.round):
             read.confirmed_by.add(reply.sender)
     advance_commit_index(server)
+    membership.hear_learner(server, reply.sender)
 
 
 def _give_way(server: "Server", first: int) -> None:
@@ -107,7 +114,7 @@ def _give_way(server: "Server", first: int) -> None:
 
 def on_undelivered(server: "Server", event: "Undelivered") -> None:
     """The transport gave up on a round: what it carried goes out again with the next heartbeat."""
-    progress = server.progress.get(event.peer)
+    progress = server.progress_of(event.peer)
     if progress and progress.round_under_way == event.round:
         progress.round_under_way = None
         progress.waits_for_heartbeat = True
@@ -117,13 +124,14 @@ def advance_commit_index(server: "Server") -> None:
     """Commit what a majority holds, if it is of this leader's own term (§5.3, §5.4.2)."""
     durable = {peer: progress.match_index for peer, progress in server.progress.items()}
     durable[server.id] = server.durable_index
-    match_indexes = {voter: durable[voter] for voter in server.configuration.voters}
+    match_indexes = {voter: durable[voter] for voter in server.rules.electorate(server.configuration)}
     index = server.rules.commit_index_by_majority(
         server.log, match_indexes.values(), server.commit_index, server.current_term
     )
     if index > server.commit_index:
         holders = sorted(id for id, match_index in match_indexes.items() if match_index >= index)
         server.commit(index, "commit_index_by_majority", holders)
+        membership.tell_leavers_soon(server)
 
 
 # The follower's side

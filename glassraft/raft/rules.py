@@ -7,6 +7,7 @@ passed to each server, so that a run can have exactly one of them broken.
 from collections.abc import Collection, Iterable
 from random import Random
 
+from glassraft.raft.configuration import Configuration
 from glassraft.raft.log import Log
 from glassraft.raft.messages import (
     AppendEntries,
@@ -154,6 +155,43 @@ class Rules:
         if on_majority > commit_index and log.term_at(on_majority) == current_term:
             return on_majority
         return commit_index
+
+    # Membership (dissertation §4)
+
+    def electorate(self, configuration: Configuration) -> tuple[int, ...]:
+        """Voters elect and commit; a learner counts for no majority (diss. §4.2.1)."""
+        return configuration.voters
+
+    def truncation_undoes_configuration(self) -> bool:
+        """A server whose log loses a configuration goes back to the one before it (diss. §4.1)."""
+        return True
+
+    def no_change_is_under_way(self, newest_index: int, commit_index: int) -> bool:
+        """The next change begins only after the one before it is committed (diss. §4.1)."""
+        return newest_index <= commit_index
+
+    def term_allows_change(self, log: Log, commit_index: int, current_term: int) -> bool:
+        """A leader changes the membership only after committing an entry of its own term (correction of 2015)."""
+        return log.term_at(commit_index) == current_term
+
+    def learner_has_caught_up(self, round_s: float, election_timeout_s: float) -> bool:
+        """A learner may vote when it gets a round's entries within an election timeout (diss. §4.2.1)."""
+        return round_s < election_timeout_s
+
+    def may_campaign(self, server: int, newest: Configuration, committed: Configuration) -> bool:
+        """Voters stand for election; one that is being removed must, for as long as that is not committed.
+
+        Its log may be the only one that holds the removal (diss. §4.2.2).
+        """
+        return server in newest.voters or server in committed.voters
+
+    def serves_servers_outside(self) -> bool:
+        """Requests are answered whoever sends them: its configuration may be newer than ours (diss. §4.2.2)."""
+        return True
+
+    def removed_leader_steps_down(self, server: int, newest: Configuration, is_committed: bool) -> bool:
+        """A leader that is no voter steps down once the configuration without it is committed (diss. §4.2.2)."""
+        return is_committed and server not in newest.voters
 
     # Reads (dissertation §6.4)
 

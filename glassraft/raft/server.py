@@ -6,17 +6,23 @@
     ready = server.ready()    what must happen next, for everything stepped since the last call
 
 Only state, role changes and the dispatch live here; what a message means is in election.py
-(§5.2, §5.4.1, diss. §9.6), replication.py (§5.3, §5.4.2) and reads.py (diss. §6.4); the paper's
-conditions are in rules.py. `now` is monotonic seconds, from outside; so is all randomness.
+(§5.2, §5.4.1, diss. §9.6), replication.py (§5.3, §5.4.2), reads.py (diss. §6.4) and membership.py
+(diss. §4); the paper's conditions are in rules.py. `now` is monotonic seconds, from outside; so is all
+randomness.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Any
 
-from glassraft.raft import election, reads, replication
+from glassraft.raft import election, membership, reads, replication
 from glassraft.raft.assertions import Assertions
-from glassraft.raft.configuration import Configuration, ConfigurationHistory, parse_configuration
+from glassraft.raft.configuration import (
+    Configuration,
+    ConfigurationHistory,
+    configuration_text,
+    parse_configuration,
+)
 from glassraft.raft.log import Log
 from glassraft.raft.messages import (
     AppendEntries,
@@ -29,6 +35,7 @@ from glassraft.raft.messages import (
 from glassraft.raft.ready import (
     DEFAULT_SETTINGS,
     NEVER_STARTED,
+    ChangeMembership,
     Event,
     HardState,
     Note,
@@ -55,6 +62,10 @@ def _no_opening(now: float) -> str:
     return ""
 
 
+def _without_addresses(configuration: Configuration, now: float) -> str:
+    return configuration_text(configuration, {}, 0)
+
+
 class Server:
     """One member of a cluster.
 
@@ -62,7 +73,7 @@ class Server:
     configurations that the log holds or a snapshot stands under, oldest first, each with its entry's
     index, and counts instead of `members` where it is given. `applied` is the index up to which the
     state machine has applied: commit starts there. `opening(now)` makes the command of the
-    empty entry that begins a leader's term.
+    empty entry that begins a leader's term, `write_configuration` that of a new configuration's entry.
     """
 
     def __init__(
@@ -80,6 +91,7 @@ class Server:
         rules: Rules | None = None,
         assertions: Assertions | None = None,
         opening: Callable[[float], str] = _no_opening,
+        write_configuration: Callable[[Configuration, float], str] = _without_addresses,
     ) -> None:
         self.id = id
         self.settings = settings
@@ -87,6 +99,7 @@ class Server:
         self.assertions = assertions or Assertions()
         self.random = random
         self.opening = opening
+        self.write_configuration = write_configuration
         self.now = now
 
         # Persistent state on all servers (Figure 2).
@@ -94,6 +107,8 @@ class Server:
         self.voted_for = hard_state.voted_for
         self.log = log or Log()
         self.configurations = ConfigurationHistory(history or [(0, Configuration(tuple(sorted(members))))])
+        self.members = self.configuration.members
+        self.peers = tuple(member for member in self.members if member != id)
 
         # Volatile state on all servers.
         self.commit_index = applied
@@ -110,6 +125,9 @@ class Server:
         self.round = 0
         self.heartbeat_due = 0.0
         self.waiting_reads: list[reads.WaitingRead] = []
+        self.catch_ups: dict[int, membership.CatchUp] = {}
+        self.leavers: dict[int, membership.Leaver] = {}
+        self.waiting_adds: list[membership.WaitingAdd] = []
 
         # What the disk has, and what waits for the next ready().
         self.durable_state = hard_state
@@ -125,7 +143,7 @@ class Server:
         self._timer_noted_at = float("-inf")
         self.start_election_timer("started")
 
-    # Who belongs to the cluster (diss. §4.1): whatever the newest configuration in the log says
+    # Who belongs to the cluster: whatever the newest configuration in the log says (diss. §4.1)
 
     @property
     def configuration(self) -> Configuration:
@@ -135,16 +153,6 @@ class Server:
     def configuration_at(self, index: int) -> tuple[int, Configuration]:
         """The configuration under which the entry at `index` stands, and the index of its own entry."""
         return self.configurations.at(index)
-
-    @property
-    def members(self) -> tuple[int, ...]:
-        """Voters and learners."""
-        return self.configuration.members
-
-    @property
-    def peers(self) -> tuple[int, ...]:
-        """All members but this server."""
-        return tuple(member for member in self.members if member != self.id)
 
     # Events in
 
@@ -171,7 +179,12 @@ class Server:
     def ready(self) -> Ready:
         """Hand over what must happen next; each thing is handed over once."""
         if self.role == "leader":
+            is_removed = membership.is_removed(self)
+            if is_removed:
+                replication.heartbeat(self)  # the others learn from it that the removal is committed
             replication.send_what_is_due(self)
+            if is_removed:
+                self.become_follower(self.current_term, None, "removed_leader_steps_down")
         committed = self._take_committed()
         reads.release_confirmed(self)
         ready, self._ready = self._ready, Ready()
@@ -222,6 +235,9 @@ class Server:
         if was != "follower":
             self.votes.clear()
             self.progress.clear()
+            self.catch_ups.clear()
+            self.leavers.clear()
+            membership.refuse_waiting_adds(self, "deposed")
             reads.refuse_all(self)
             self.note("role", why, role="follower", was=was, leader_id=leader_id)
             self.start_election_timer(why)
@@ -242,13 +258,14 @@ class Server:
         self.leader_id = self.id
         self.votes = {}
         self.pre_vote = None
-        self.progress = {peer: self._new_progress() for peer in self.peers}
+        self.progress = {peer: self.new_progress() for peer in self.peers}
+        membership.watch_learners(self)
         self.heartbeat_due = self.now + self.settings.heartbeat_s
         self.note("role", why, role="leader", was="candidate", leader_id=self.id)
         if self.rules.opens_term_with_empty_entry():
             self.append(Entry(self.log.last_index + 1, self.current_term, "noop", self.opening(self.now)))
 
-    def _new_progress(self) -> Progress:
+    def new_progress(self) -> Progress:
         """What a leader assumes of a follower at first; it has an election timeout to answer."""
         return Progress(next_index=self.log.last_index + 1, heard_at=self.now)
 
@@ -299,25 +316,9 @@ class Server:
         self.durable_index = min(self.durable_index, first - 1)
         if self._unsaved_from is not None and self._unsaved_from >= first:
             self._unsaved_from = None
-        if self.configurations.truncate(first):
+        if self.rules.truncation_undoes_configuration() and self.configurations.truncate(first):
             self._use_newest_configuration(why)
         self._truncate_from = first if self._truncate_from is None else min(self._truncate_from, first)
-
-    def _use_newest_configuration(self, why: str) -> None:
-        """Another configuration counts from now on (diss. §4.1); a leader looks after who is in it."""
-        configuration = self.configuration
-        for peer in self.progress.keys() - set(self.peers):
-            del self.progress[peer]
-        if self.role == "leader":
-            for peer in self.peers:
-                self.progress.setdefault(peer, self._new_progress())
-        self.note(
-            "membership",
-            why,
-            members=[*configuration.voters],
-            learners=[*configuration.learners],
-            index=self.configurations.newest_index,
-        )
 
     def commit(self, index: int, why: str, holders: list[int] | None = None) -> None:
         """Everything up to `index` is committed."""
@@ -327,6 +328,24 @@ class Server:
         if holders is not None:
             fields["holders"] = holders
         self.note("commit", why, **fields)
+
+    def _use_newest_configuration(self, why: str) -> None:
+        membership.use_newest_configuration(self, why)
+        self._ready.members_changed = True
+
+    # Whom a leader sends entries
+
+    def followers(self) -> Iterator[tuple[int, Progress]]:
+        """All members but itself, and who was removed and does not know it yet."""
+        yield from self.progress.items()
+        for id, leaver in self.leavers.items():
+            yield id, leaver.progress
+
+    def progress_of(self, peer: int) -> Progress | None:
+        """What this leader knows of a follower's log; None where it is none of its followers."""
+        if peer in self.leavers:
+            return self.leavers[peer].progress
+        return self.progress.get(peer)
 
     # Timers, messages, notes
 
@@ -375,11 +394,18 @@ def on_time(server: Server, event: TimeIs) -> None:
     """A timer may be due (§5.2)."""
     if server.role != "leader":
         if server.now >= server.election_deadline:
-            election.time_out(server)
+            _election_time_is_over(server)
     elif server.now >= election.quorum_deadline(server):
         server.become_follower(server.current_term, None, "leads_until")
     elif server.now >= server.heartbeat_due:
         replication.heartbeat(server)
+
+
+def _election_time_is_over(server: Server) -> None:
+    if membership.may_campaign(server):
+        election.time_out(server)
+    else:
+        server.start_election_timer("may_campaign")
 
 
 def on_persisted(server: Server, event: Persisted) -> None:
@@ -394,10 +420,10 @@ def on_persisted(server: Server, event: Persisted) -> None:
 
 
 def with_terms(handler: Callable[[Server, Any], None]) -> Callable[[Server, Any], None]:
-    """Before a message means anything: its sender must be a peer, and a newer term is taken over (§5.1)."""
+    """Before a message means anything: it must be from who is heard here, and a newer term is taken over (§5.1)."""
 
     def handle(server: Server, message: Any) -> None:
-        if message.sender not in server.peers:
+        if not membership.hears(server, message):
             return
         if server.rules.term_is_newer(message.term, server.current_term) and not election.is_left_alone(
             server, message
@@ -412,6 +438,7 @@ HANDLERS: dict[type, Callable[[Server, Any], None]] = {
     TimeIs: on_time,
     Propose: replication.on_propose,
     Read: reads.on_read,
+    ChangeMembership: membership.on_change_membership,
     Persisted: on_persisted,
     Undelivered: replication.on_undelivered,
     RequestVote: with_terms(election.on_request_vote),

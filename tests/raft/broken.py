@@ -139,6 +139,27 @@ class VotesAgainstALeaderThatItHears(Rules):
         return False
 
 
+class TwoChangesAtOnce(Rules):
+    """The next change of membership does not wait for the one before it."""
+
+    def no_change_is_under_way(self, newest_index: int, commit_index: int) -> bool:
+        return True
+
+
+class ChangesBeforeItsFirstCommit(Rules):
+    """A new leader changes the membership before it has committed an entry of its own (the bug of 2015)."""
+
+    def term_allows_change(self, log: Log, commit_index: int, current_term: int) -> bool:
+        return True
+
+
+class OverwrittenConfigurationKept(Rules):
+    """A configuration counts on when its entry has been overwritten."""
+
+    def truncation_undoes_configuration(self) -> bool:
+        return False
+
+
 RULES: tuple[type[Rules], ...] = (
     VotesTwice,
     VoteClearedInTheSameTerm,
@@ -157,7 +178,11 @@ RULES: tuple[type[Rules], ...] = (
     ReadsBeforeTheFirstCommit,
     PreVoteTakesOverTheTerm,
     VotesAgainstALeaderThatItHears,
+    TwoChangesAtOnce,
 )
+
+RARE: tuple[type[Rules], ...] = (ChangesBeforeItsFirstCommit, OverwrittenConfigurationKept)
+"""What random faults find too seldom: transcripts and tests of their own catch these."""
 
 
 class SendsBeforeWriting(World):

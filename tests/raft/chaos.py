@@ -10,15 +10,19 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 from glassraft.raft.assertions import Assertions
 from glassraft.raft.messages import AppendEntries, Message
-from glassraft.raft.ready import Note, Propose, Read, Settings
+from glassraft.raft.ready import ChangeMembership, Note, Propose, Read, Settings
 from glassraft.raft.rules import Rules
 from tests.raft.properties import Broken, Properties
 from tests.raft.world import Crash, Node, World
 
 SIZES = (1, 2, 3, 3, 3, 4, 5, 5, 7)
+
+SPARE = (0, 0, 1, 2, 3)
+"""How many servers wait to be added."""
 
 FAULTY_S = 5.0
 """How long faults go on, in simulated seconds: some twenty election timeouts."""
@@ -46,6 +50,8 @@ class Weather:
     crash: float
     cut: float
     lag: float
+    change: float
+    """Servers that are added and removed."""
     stillborn: float
     """Leaders that crash soon after their election, mostly unheard: so arise the logs of Figure 8."""
 
@@ -64,11 +70,12 @@ class Weather:
             crash=up_to(0.15),
             cut=up_to(0.1),
             lag=up_to(0.1),
+            change=up_to(0.3),
             stillborn=up_to(0.7),
         )
 
 
-CALM = Weather(loss=0, doubled=0, slow=0, reported=1, crash=0, cut=0, lag=0, stillborn=0)
+CALM = Weather(loss=0, doubled=0, slow=0, reported=1, crash=0, cut=0, lag=0, change=0, stillborn=0)
 
 
 class Chaos(Properties):
@@ -92,8 +99,10 @@ class Chaos(Properties):
         self.unheard: set[int] = set()
         manners = Random(f"{seed} manners")  # its own, so that what else a seed plays does not depend on it
         size = random.choice(SIZES)
+        self.changes = 0
         self.world = make_world(
             size,
+            spare=random.choice(SPARE),
             seed=seed,
             settings=Settings(
                 heartbeat_s=0.05,
@@ -171,8 +180,18 @@ class Chaos(Properties):
             self.world.network.heal()
         elif fate < weather.crash + 1.5 * weather.cut + weather.lag:
             self.lag(node)
+        elif random.random() < weather.change:
+            self.change(node)
         else:
             self.ask(node)
+
+    def change(self, node: Node) -> None:
+        """An operator asks a node to add or to remove a server; now and then two at once."""
+        for _ in range(self.random.choice((1, 1, 2))):
+            self.changes += 1
+            change: Literal["add", "remove"] = self.random.choice(("add", "remove"))
+            server = self.random.choice(list(self.world.nodes))
+            self.world.act(node.id, ChangeMembership(f"m{self.changes}", change, server))
 
     def _leaders(self) -> list[Node]:
         """Clients mostly find those who believe that they lead: there may be more than one."""
@@ -266,18 +285,22 @@ class Chaos(Properties):
         for node in world.nodes.values():
             if node.server is None:
                 self.restart(node)
+        self.turn_off_strangers()
         deadline = world.clock + CALM_S
         while not self.agreed():
             if world.clock >= deadline:
                 raise Broken(f"no agreement {CALM_S} s after the last fault: {self.describe()}")
             world.run(world.clock + 0.5)
+            self.turn_off_strangers()
             for node in self._leaders()[:1]:
                 world.propose(node.id, "are we agreed?")
         self.reads_are_answered()
 
     def agreed(self) -> bool:
-        """All have applied the same, something of the last term among it."""
-        nodes = list(self.world.nodes.values())
+        """All members have applied the same, something of the last term among it."""
+        nodes = [self.world.nodes[id] for id in self.members()]
+        if any(node.server is None for node in nodes):
+            return False
         terms = {node.up.current_term for node in nodes}
         ends = {node.applied[-1] if node.applied else None for node in nodes}
         if len(terms) != 1 or len(ends) != 1:
@@ -285,10 +308,25 @@ class Chaos(Properties):
         last = ends.pop()
         return last is not None and last.term == terms.pop() and last.command == "are we agreed?"
 
+    def members(self) -> tuple[int, ...]:
+        """Who belongs to the cluster, by the last configuration that was committed."""
+        return (self.cluster or self.world.made_of).members
+
+    def turn_off_strangers(self) -> None:
+        """An operator ends the servers that were removed, and starts who belongs to the cluster."""
+        members = self.members()
+        for node in self.world.nodes.values():
+            if node.id not in members:
+                self.world.crash(node.id)
+            elif node.server is None:
+                self.restart(node)
+
     def reads_are_answered(self) -> None:
         """In calm a read at the leader is answered."""
         before = self.answered_reads
-        leader = max(self._leaders(), key=lambda node: node.up.current_term)
+        leader = max(self._leaders(), key=lambda node: node.up.current_term, default=None)
+        if leader is None:
+            raise Broken("nobody leads in calm")
         self.asked("last")
         self.world.read(leader.id, "last")
         self.world.run(self.world.clock + 1.0)

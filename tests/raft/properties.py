@@ -6,9 +6,11 @@ assertions, so that it also catches servers whose rules were broken on purpose.
 Next: chaos.py, which makes the faults.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from glassraft.raft.configuration import NOBODY, Configuration, parse_configuration
 from glassraft.raft.messages import (
     AppendEntriesReply,
     Entry,
@@ -18,7 +20,7 @@ from glassraft.raft.messages import (
     RequestVoteReply,
 )
 from glassraft.raft.ready import HardState, Note, Ready, Refused
-from tests.raft.world import Node, Watcher, World
+from tests.raft.world import Node, Watcher
 
 
 class Broken(AssertionError):
@@ -54,11 +56,19 @@ class Heard(NamedTuple):
     clock: float
 
 
+def configurations_in(entries: Iterable[Entry]) -> list[tuple[int, Configuration]]:
+    """The configurations among these entries, with their indexes."""
+    return [
+        (entry.index, parse_configuration(entry.command))
+        for entry in entries
+        if entry.kind == "configuration"
+    ]
+
+
 class Properties(Watcher):
     """Everything promised so far, and the check of each promise where it could first be broken."""
 
     def __init__(self) -> None:
-        self.world: World
         self.leaders: dict[int, tuple[int, int]] = {}
         """Who led each term, as (node, which of its lives)."""
         self.elected_with: dict[int, Runs] = {}
@@ -82,6 +92,10 @@ class Properties(Watcher):
         """From which leader each node heard last."""
         self.wanted_by_leader: set[tuple[int, int]] = set()
         """(candidate, term) of elections that a leader asked for."""
+        self.cluster: Configuration | None = None
+        """The newest configuration that is committed; None until there is one beside the first."""
+        self._configurations: dict[int, list[tuple[int, Configuration]]] = {}
+        """The configurations in each node's log as its notes tell, oldest first, by their entries' indexes."""
         self._seen: dict[int, Seen] = {}
 
     # What is said must be on disk: terms and votes never go back, over crashes too (§5.1, §5.2)
@@ -165,7 +179,12 @@ class Properties(Watcher):
     # Everything else, after each step of a node
 
     def noted(self, node: Node, note: Note) -> None:
-        if note.event == "role" and note.fields["role"] == "candidate":
+        if note.event == "append":
+            self._configurations[node.id] += configurations_in(note.fields["entries"])
+        elif note.event == "truncate":
+            rows = self._configurations[node.id]
+            self._configurations[node.id] = [row for row in rows if row[0] < note.fields["first"]]
+        elif note.event == "role" and note.fields["role"] == "candidate":
             self.begun_terms.add(note.term)
         elif note.event == "role" and note.fields["role"] == "leader":
             self._leads(node, note.term)
@@ -174,8 +193,16 @@ class Properties(Watcher):
         elif note.event == "commit" and "holders" in note.fields:
             self._commits(node, note.fields["was"] + 1, note.fields["index"], note.term)
 
+    def voters(self, node: Node) -> tuple[int, ...]:
+        """Who votes and counts by the newest configuration in this node's log (diss. §4.1)."""
+        return self._configurations[node.id][-1][1].voters
+
     def _leads(self, node: Node, term: int) -> None:
         """Election Safety (§5.2), Leader Completeness (§5.4)."""
+        voters = self.voters(node)
+        voted = [id for id in voters if self._voted_for(id, term) == node.id]
+        if len(voted) <= len(voters) // 2:
+            raise Broken(f"n{node.id} leads term {term} by the votes of {voted}, of the voters {voters}")
         leader = (node.id, node.lives)
         first = self.leaders.setdefault(term, leader)
         if first != leader:
@@ -192,7 +219,8 @@ class Properties(Watcher):
             if other.up.role != "leader" or other.up.current_term >= term:
                 continue
             hear_it = {id for id, heard in self.heard.items() if self._still_hears(nodes[id], heard, other)}
-            if len(hear_it | {other.id}) > len(nodes) // 2:
+            voters = self.voters(other)
+            if len((hear_it | {other.id}) & {*voters}) > len(voters) // 2:
                 raise Broken(f"n{node.id} is elected in term {term}, but {sorted(hear_it)} hear n{other.id}")
 
     def _still_hears(self, node: Node, heard: Heard, leader: Node) -> bool:
@@ -202,22 +230,30 @@ class Properties(Watcher):
             and node.clock - heard.clock < self.world.settings.election_shortest_s
         )
 
+    def _voted_for(self, id: int, term: int) -> int | None:
+        """Whom a node voted for: a candidate's own vote is told to nobody, but on its disk."""
+        disk = self.world.nodes[id].disk.hard_state
+        return self.told_vote.get((id, term), disk.voted_for if disk.term == term else None)
+
     def _commits(self, node: Node, first: int, last: int, term: int) -> None:
         """What a leader calls committed must be on a majority's disks, and in later leaders' logs."""
         for index in range(first, last + 1):
             entry_term = node.up.log.term_at(index)
-            self._is_on_majority(index, entry_term)
+            self._is_on_majority(node, index, entry_term)
             known, committed_in = self.committed.get(index, (entry_term, term))
             if known != entry_term:
                 raise Broken(f"{index} is committed with term {entry_term} and with term {known}")
             self.committed[index] = (entry_term, min(committed_in, term))
             self._later_leaders_have(index, entry_term, term)
+            entry, _ = self.entries[index, entry_term]
+            if entry.kind == "configuration" and index > self.commit_index:
+                self.cluster = parse_configuration(entry.command)
         self.commit_index = max(self.commit_index, last)
 
-    def _is_on_majority(self, index: int, term: int) -> None:
-        nodes = self.world.nodes.values()
-        holders = [node.id for node in nodes if node.disk.term_at(index) == term]
-        if len(holders) <= len(nodes) // 2:
+    def _is_on_majority(self, leader: Node, index: int, term: int) -> None:
+        voters = self.voters(leader)
+        holders = [id for id in voters if self.world.nodes[id].disk.term_at(index) == term]
+        if len(holders) <= len(voters) // 2:
             raise Broken(f"{index} of term {term} is called committed, but on disk at {holders} alone")
 
     def _later_leaders_have(self, index: int, entry_term: int, term: int) -> None:
@@ -242,6 +278,8 @@ class Properties(Watcher):
             raise Broken(f"Leader Append-Only: n{node.id} no longer has {was.last}")
 
     def started(self, node: Node) -> None:
+        made_of = self.world.made_of if node.id in self.world.made_of.voters else NOBODY
+        self._configurations[node.id] = [(0, made_of), *configurations_in(node.disk.entries)]
         disk = node.disk.hard_state
         if disk.term < self.told_term.get(node.id, 0):
             raise Broken(f"n{node.id} restarts in term {disk.term} after it said {self.told_term[node.id]}")

@@ -4,6 +4,7 @@ import pytest
 
 from glassraft.raft.messages import AppendEntriesReply, Message, RequestVoteReply
 from tests.raft.single import (
+    ME,
     Single,
     append_entries,
     entries,
@@ -104,10 +105,16 @@ def test_a_vote_of_an_older_term_does_not_count() -> None:
     assert (single.server.role, single.server.current_term) == ("candidate", 6)
 
 
-@pytest.mark.parametrize("sender", [0, 1, 4, -1])
-def test_only_peers_are_heard(sender: int) -> None:
+def test_answers_of_who_is_no_peer_mean_nothing() -> None:
     single = Single(term=2)
-    done = single.step(request_vote(sender, term=9), append_entries(sender, term=9), vote(sender, term=9))
+    done = single.step(vote(4, term=9), ok(4, term=9, match=1, round=1))
+    assert not done.messages
+    assert single.server.current_term == 2
+
+
+def test_a_server_does_not_hear_itself() -> None:
+    single = Single(term=2)
+    done = single.step(request_vote(ME, term=9), append_entries(ME, term=9), vote(ME, term=9))
     assert not done.messages
     assert single.server.current_term == 2
 

@@ -49,6 +49,9 @@ class Fold:
             self.commit_index = fields["index"]
         elif note.event == "progress":
             self.progress[fields["peer"]] = (fields["next"], fields["match"])
+        elif note.event == "membership" and self.role == "leader":
+            start = (len(self.log) + 1, 0)
+            self.progress = {peer: self.progress.get(peer, start) for peer in peers}
         assert note.term == self.term
 
 

@@ -5,11 +5,14 @@ All blocks of a file act on one cluster. After each command messages are deliver
 first, until nothing is under way; time stands still, and timers run out when the script says so.
 
     cluster 3 [leader=n1] [empty_entries=off] [batch=1] [pre_vote=on] [check_quorum=on]
+                [spare=2]      n4 and n5 are in no configuration
+                [broken=RULE]  with a rule of broken.py, and without assertions
     timeout n1 n2              their election timers run out
     heartbeat n1               its heartbeat is due
     wait 0.5                   so many seconds pass; timers that are due run out when the script says so
     propose n1 a b             clients hand a and b to n1, together
     read n1 x                  a client asks n1 for a read
+    add n1 n4                  an operator asks n1 to add n4         remove n1 n4
     crash n1 n2                restart n1 n2
     cut n1                     cut n1 n2 | n3 n4 n5        cut n1 -> n3        heal
     hold n1 -> n3 [Kind]       keep such messages back; * is any node
@@ -30,6 +33,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from glassraft.raft.assertions import NoAssertions
+from glassraft.raft.configuration import parse_configuration
 from glassraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -41,6 +46,7 @@ from glassraft.raft.messages import (
 )
 from glassraft.raft.ready import Note, Refused, Settings
 from glassraft.raft.rules import Rules
+from tests.raft.broken import RARE, RULES
 from tests.raft.network import Pick, every
 from tests.raft.world import Node, Watcher, World
 
@@ -99,6 +105,8 @@ class PaperAsPrinted(Rules):
         return False
 
 
+BROKEN = {rules.__name__: rules for rules in RULES + RARE}
+
 # Words for what happens
 
 WRITTEN_OUT = 5
@@ -112,6 +120,14 @@ REASONS = {
     "may_grant_pre_vote": "not a newer term",
     "not_leader": "not the leader",
     "full": "too many entries wait to be committed",
+    "term_not_committed": "no entry of its term is committed yet",
+    "change_under_way": "the change before is not committed yet",
+    "already_member": "it is a voter",
+    "not_member": "it is no member",
+    "last_voter": "it is the last voter",
+    "not_caught_up": "it gets entries too slowly",
+    "removed": "it was removed",
+    "deposed": "the leadership ended",
 }
 
 
@@ -120,7 +136,24 @@ def position_text(position: LogPosition) -> str:
 
 
 def entry_text(entry: Entry) -> str:
-    return f"{entry.index}@{entry.term} {'(empty)' if entry.kind == 'noop' else entry.command}"
+    return f"{entry.index}@{entry.term} {KINDS[entry.kind](entry.command)}"
+
+
+def configuration_text(command: str) -> str:
+    configuration = parse_configuration(command)
+    return members_text(configuration.voters, configuration.learners)
+
+
+def members_text(voters: Sequence[int], learners: Sequence[int]) -> str:
+    text = " ".join(f"n{id}" for id in voters)
+    return f"({text}, learning: {' '.join(f'n{id}' for id in learners)})" if learners else f"({text})"
+
+
+KINDS: dict[str, Callable[[str], str]] = {
+    "noop": lambda command: "(empty)",
+    "command": str,
+    "configuration": configuration_text,
+}
 
 
 def entries_text(entries: Sequence[Entry]) -> str:
@@ -169,6 +202,8 @@ def note_text(note: Note) -> str | None:
     if note.event == "truncate":
         first, last = fields["first"], fields["last"]
         return f"removes {first}" if first == last else f"removes {first} to {last}"
+    if note.event == "membership":
+        return f"uses {members_text(fields['members'], fields['learners'])}"
     if note.event == "role":
         if fields["role"] == "candidate":
             return f"stands in term {note.term}"
@@ -183,7 +218,6 @@ class Script(Watcher):
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.world: World
         self._quiet = False
         self._shown: set[int] = set()
         self._refusals: Counter[int] = Counter()
@@ -251,6 +285,7 @@ class Script(Watcher):
 
     def cluster(self, words: list[str]) -> None:
         options = dict(word.split("=") for word in words[1:])
+        broken = BROKEN.get(options.pop("broken", ""), Rules)
         self.world = World(
             int(words[0]),
             settings=Settings(
@@ -258,8 +293,10 @@ class Script(Watcher):
                 pre_vote=options.pop("pre_vote", "off") == "on",
                 check_quorum=options.pop("check_quorum", "off") == "on",
             ),
-            rules=PaperAsPrinted() if options.pop("empty_entries", "on") == "off" else Rules(),
+            rules=PaperAsPrinted() if options.pop("empty_entries", "on") == "off" else broken(),
+            assertions=NoAssertions() if broken is not Rules else None,
             watcher=self,
+            spare=int(options.pop("spare", 0)),
         )
         leader = options.pop("leader", None)
         if options:
@@ -288,6 +325,12 @@ class Script(Watcher):
 
     def read(self, words: list[str]) -> None:
         self.world.read(node_id(words[0]), words[1])
+
+    def add(self, words: list[str]) -> None:
+        self.world.change(node_id(words[0]), "add", node_id(words[1]))
+
+    def remove(self, words: list[str]) -> None:
+        self.world.change(node_id(words[0]), "remove", node_id(words[1]))
 
     def crash(self, words: list[str]) -> None:
         for id in node_ids(words):
@@ -393,6 +436,8 @@ COMMANDS: dict[str, Callable[[Script, list[str]], None]] = {
         Script.wait,
         Script.propose,
         Script.read,
+        Script.add,
+        Script.remove,
         Script.crash,
         Script.restart,
         Script.cut,

@@ -9,14 +9,15 @@ Next: network.py; transcript.py, which plays scripts on it; chaos.py, which play
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 from glassraft.raft.assertions import Assertions
-from glassraft.raft.configuration import Configuration, parse_configuration
+from glassraft.raft.configuration import NOBODY, Configuration, parse_configuration
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
 from glassraft.raft.messages import Entry, LogPosition, Message
 from glassraft.raft.ready import (
     NEVER_STARTED,
+    ChangeMembership,
     Event,
     HardState,
     Note,
@@ -115,6 +116,8 @@ class Node:
 class Watcher:
     """Sees everything that happens in a world; override what is of interest."""
 
+    world: "World"
+
     def sent(self, message: Message) -> None: ...
     def lost(self, message: Message) -> None: ...
     def held(self, message: Message) -> None: ...
@@ -137,12 +140,16 @@ class Watcher:
 
 
 class World:
-    """Servers n1..nN, all started at time 0. Same arguments, same run."""
+    """Servers n1..nN, all started at time 0, and spare ones after them, in no configuration yet.
+
+    Same arguments, same run.
+    """
 
     def __init__(
         self,
         size: int,
         *,
+        spare: int = 0,
         seed: object = 0,
         settings: Settings = AS_PRINTED,
         rules: Rules | None = None,
@@ -159,13 +166,15 @@ class World:
         self.rules = rules
         self.assertions = assertions
         self.watcher = watcher or Watcher()
+        self.watcher.world = self
         self.tail_entries = tail_entries
         self.tail_bytes = tail_bytes
         self.together_s = together_s
         self.before_effect = before_effect
         self.clock = 0.0
         self.network = Network(on_lost=self.watcher.lost, on_held=self.watcher.held)
-        self.nodes = {id: Node(id) for id in range(1, size + 1)}
+        self.made_of = Configuration(tuple(range(1, size + 1)))
+        self.nodes = {id: Node(id) for id in range(1, size + spare + 1)}
         for id in self.nodes:
             self.restart(id)
 
@@ -250,6 +259,10 @@ class World:
         """A client asks a node for a linearizable read."""
         self.act(id, Read(ticket))
 
+    def change(self, id: int, change: Literal["add", "remove"], server: int) -> None:
+        """An operator asks a node to add or remove a server; the ticket says what was asked."""
+        self.act(id, ChangeMembership(f"{change} n{server}", change, server))
+
     def fire_timer(self, id: int) -> None:
         """The node's next timer runs out: its own clock moves on to there."""
         node = self.nodes[id]
@@ -272,7 +285,7 @@ class World:
         node.lives += 1
         node.server = Server(
             id,
-            self.nodes,
+            self.made_of.voters,
             random=Random(f"{self.seed} n{id} {node.lives}"),
             now=node.clock,
             hard_state=node.disk.hard_state,
@@ -288,7 +301,7 @@ class World:
 
     def history(self, node: Node) -> list[tuple[int, Configuration]]:
         """The configurations that a node's disk knows of."""
-        made_of = Configuration(tuple(self.nodes))
+        made_of = self.made_of if node.id in self.made_of.voters else NOBODY
         entries = [entry for entry in node.disk.entries if entry.kind == "configuration"]
         return [(0, made_of), *((entry.index, parse_configuration(entry.command)) for entry in entries)]
 
