@@ -35,6 +35,8 @@ class Settings:
     """On average, between a client's calls (seconds)."""
     client_loss: float
     """How often a message between a client and a node is lost while faults go on."""
+    clocks_apart_s: float
+    """By how much two wall clocks differ at first, at most (seconds)."""
     patience_s: float
     """How long a call looks for its answer."""
     workers: int
@@ -60,6 +62,7 @@ def draw(random: Random, nodes: int | None = None) -> Settings:
         client_widths=random.choice(((1, 1), (1, 2), (3,))),
         client_gap_s=random.choice((0.3, 0.45, 0.7)),
         client_loss=random.choice((0.0, 0.02, 0.1)),
+        clocks_apart_s=random.choice((0.05, 0.05, 4.0)),
         patience_s=random.choice((2.0, 5.0, 15.0)),
         workers=random.choice((1, 2)),
     )

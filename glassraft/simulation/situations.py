@@ -52,6 +52,8 @@ class Situations:
             self._campaigns[note.term] = self._campaigns.get(note.term, 0) + 1
         elif note.fields["was"] == "leader":
             self._saw("leaders_deposed")
+            if note.why == "leads_until":
+                self._saw("leaders_without_quorum")
             if node.server.log.last_index > node.server.commit_index:
                 self._saw("leaders_deposed_with_uncommitted")
 
@@ -75,6 +77,14 @@ class Situations:
     def _vote(self, node: "Node", note: Note) -> None:
         if note.why == "candidate_log_is_up_to_date" and not note.fields["granted"]:
             self._saw("refused_votes_for_the_log")
+
+    def _pre_vote(self, node: "Node", note: Note) -> None:
+        if note.fields["granted"]:
+            return
+        if note.why == "leader_is_alive":
+            self._saw("pre_votes_refused_for_a_leader")
+        elif note.why == "candidate_log_is_up_to_date":
+            self._saw("pre_votes_refused_for_the_log")
 
     def _truncate(self, node: "Node", note: Note) -> None:
         self._saw("logs_repaired")
@@ -129,6 +139,7 @@ _NOTES = {
     "role": Situations._role,
     "commit": Situations._commit,
     "vote": Situations._vote,
+    "pre_vote": Situations._pre_vote,
     "truncate": Situations._truncate,
     "progress": Situations._progress,
 }

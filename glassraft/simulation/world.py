@@ -115,9 +115,8 @@ class World:
 
     def _make_clock(self, id: int) -> NodeClock:
         random = self.stream(f"clock {id}")
-        return NodeClock(
-            self.time, random.choice((1.0, random.uniform(0.95, 1.05))), random.randrange(-2_000, 2_000)
-        )
+        offset_ms = int(random.uniform(-0.5, 0.5) * self.settings.clocks_apart_s * 1000)
+        return NodeClock(self.time, 1.0, offset_ms)
 
     def _make_worker(self) -> Worker:
         name = f"w{next(self._workers_made)}"
