@@ -15,12 +15,16 @@ from glassraft.errors import GlassraftError
 from glassraft.jobqueue import states
 from glassraft.jobqueue.counts import Counts
 from glassraft.jobqueue.rules import QueueRules
-from glassraft.jobqueue.schema import KIND_COMES_DUE
+from glassraft.jobqueue.schema import KIND_COMES_DUE, KIND_DEADLINE
+from glassraft.jobqueue.states import SCHEDULED
 from glassraft.jobqueue.write_behind import WriteBehind
 from glassraft.json_encoder import make_encoder
 
 HISTORY_KEPT: Final = 50
 TRACEBACKS_KEPT: Final = 10
+
+SKIPPED: Final = 256
+"""How many jobs a Take passes over in a queue, at most."""
 
 _encode = make_encoder()
 
@@ -59,6 +63,9 @@ class Job(NamedTuple):
     started: int
     cancel_requested_ms: int | None
     history_n: int
+    deadline_ms: int | None
+    retention_ms: int | None
+    size: int
     backoff_base_ms: int | None
     backoff_factor: int | None
     backoff_cap_ms: int | None
@@ -76,6 +83,7 @@ FIRST_LEASE: Final = (
     " WHERE state = 'running' ORDER BY lease_until_ms, id LIMIT 1"
 )
 FIRST_DUE: Final = "SELECT at_ms FROM due ORDER BY at_ms, kind, id LIMIT 1"
+FIRST_TO_PRUNE: Final = "SELECT min(prune_ms) FROM jobs INDEXED BY jobs_to_prune WHERE prune_ms IS NOT NULL"
 FIRST_SESSION_CHECK: Final = "SELECT min(check_ms) FROM sessions"
 
 
@@ -108,6 +116,7 @@ class Book:
         self._first_due_ms: int | None = None
         self._first_due_exact = False
         self.first_due_ms()
+        self._first_to_prune_ms: int | None = self.read(FIRST_TO_PRUNE).fetchone()[0]
 
     @property
     def lease_now_ms(self) -> int:
@@ -208,6 +217,32 @@ class Book:
         for at_ms, _ in rows:
             self.expect(at_ms)
 
+    def set_deadlines(self, rows: Sequence[tuple[int, int]]) -> None:
+        """Jobs that have a deadline: (deadline_ms, job) each."""
+        self.write("due", [(at_ms, KIND_DEADLINE, job) for at_ms, job in rows])
+        for at_ms, _ in rows:
+            self.expect(at_ms)
+
+    def forget_times(self, job: Job) -> None:
+        """A job is finished: neither its time nor its deadline is awaited any longer."""
+        if job.state == SCHEDULED:
+            self.write("due done", [(job.at_ms, KIND_COMES_DUE, job.id)])
+        if job.deadline_ms is not None:
+            self.write("due done", [(job.deadline_ms, KIND_DEADLINE, job.id)])
+        self.expect_less()
+
+    def expect_pruning(self, prune_ms: int) -> None:
+        """A job is finished that may be pruned from then on."""
+        if self._first_to_prune_ms is None or prune_ms < self._first_to_prune_ms:
+            self._first_to_prune_ms = prune_ms
+
+    def may_prune(self) -> bool:
+        """Whether a job's retention is over."""
+        if self._first_to_prune_ms is None or self._first_to_prune_ms > self.now_ms:
+            return False
+        self._first_to_prune_ms = self.read(FIRST_TO_PRUNE).fetchone()[0]
+        return self._first_to_prune_ms is not None and self._first_to_prune_ms <= self.now_ms
+
     # What comes due first: a bound that is never too late, made exact when somebody asks
 
     def expect(self, at_ms: int) -> None:
@@ -244,8 +279,18 @@ class Book:
         return None if row is None else Job._make(row)
 
     def ready(self, queue: str, count: int) -> list[Job]:
-        """The next jobs of a queue that may be taken: by priority, then by id."""
-        return [Job._make(row) for row in self.read(_READY, (queue, count))]
+        """The next jobs of a queue that may be taken: by priority, then by id.
+
+        Those whose deadline has passed are passed over, as many as SKIPPED: the next commands end them.
+        """
+        jobs: list[Job] = []
+        for row in self.read(_READY, (queue, count + SKIPPED)):
+            job = Job._make(row)
+            if job.deadline_ms is None or job.deadline_ms > self.now_ms:
+                jobs.append(job)
+                if len(jobs) == count:
+                    break
+        return jobs
 
     def find_first_session_check(self) -> None:
         """When the next session is to be looked at, kept in memory so that most commands need not ask."""

@@ -11,9 +11,8 @@ from typing import Any
 from glassraft.jobqueue import ids
 from glassraft.jobqueue.book import Book, Job
 from glassraft.jobqueue.removal import remove
-from glassraft.jobqueue.running import CANCELLED_BY_HAND, ask_to_stop
-from glassraft.jobqueue.schema import KIND_COMES_DUE
-from glassraft.jobqueue.states import CANCELLED, FINISHED, NOWHERE, READY, RUNNING, SCHEDULED, SUCCEEDED
+from glassraft.jobqueue.running import CANCELLED_BY_HAND, ask_to_stop, end_unstarted, too_late
+from glassraft.jobqueue.states import CANCELLED, FINISHED, NOWHERE, READY, RUNNING, SUCCEEDED
 
 
 def cancel(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -29,25 +28,17 @@ def cancel(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
         if job.state in FINISHED and job.state != CANCELLED:
             return _wrong_state(text, job, "so it can no longer be cancelled")
         if job.state != CANCELLED:
-            cancel_unstarted(book, job, "cancelled", CANCELLED_BY_HAND)
+            end_unstarted(book, job, "cancelled", CANCELLED, CANCELLED_BY_HAND)
         return {"job": text, "ok": True, "state": CANCELLED}
 
     return _each(book, arguments["jobs"], cancel_one)
 
 
-def cancel_unstarted(book: Book, job: Job, event: str, error: str) -> None:
-    """A job that waits, or is scheduled or ready, will not run."""
-    [n] = book.move([job], event, CANCELLED, error=error)
-    book.write("job cancelled", [(error, book.now_ms, n, job.id)])
-    if job.state == SCHEDULED:
-        book.write("due done", [(job.at_ms, KIND_COMES_DUE, job.id)])
-        book.expect_less()
-
-
 def retry(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     """Dead and cancelled jobs run again, with as many attempts as each was submitted with, or `attempts`.
 
-    Attempt numbers and tokens only rise; the backoff begins anew. An item's answer holds the state.
+    Attempt numbers and tokens only rise; the backoff begins anew,
+    and a deadline that has passed is dropped. An item's answer holds the state.
     """
     attempts: int | None = arguments.get("attempts")
 
@@ -55,7 +46,10 @@ def retry(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
         if job.state not in FINISHED or job.state == SUCCEEDED:
             return _wrong_state(text, job, "and only a dead or cancelled job can be tried again")
         [n] = book.move([job], "retried", READY)
-        book.write("job retried", [(READY, book.now_ms, attempts, n, job.id)])
+        deadline_ms = None if too_late(book, job) else job.deadline_ms
+        book.write("job retried", [(READY, book.now_ms, attempts, deadline_ms, n, job.id)])
+        if deadline_ms is not None:
+            book.set_deadlines([(deadline_ms, job.id)])
         return {"job": text, "ok": True, "state": READY}
 
     return _each(book, arguments["jobs"], retry_one)

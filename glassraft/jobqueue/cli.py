@@ -80,7 +80,7 @@ def _submit(options: argparse.Namespace) -> int:
         _check_call(options.task, args, kwargs)
     wanted = {
         name: getattr(options, name)
-        for name in ("queue", "priority", "delay", "max_attempts", "timeout")
+        for name in ("queue", "priority", "delay", "start_within", "max_attempts", "timeout", "retention")
         if getattr(options, name) is not None
     }
     with _queue(options) as queue:
@@ -303,6 +303,8 @@ def _add_submit(made: argparse.ArgumentParser) -> None:
     made.add_argument("--queue", help="(default)")
     made.add_argument("--priority", type=int, help="-1000 to 1000, higher first (0)")
     made.add_argument("--delay", type=float, metavar="S", help="seconds before it may run")
+    made.add_argument("--start-within", type=float, metavar="S", help="seconds after which it is not started")
+    made.add_argument("--retention", type=float, metavar="S", help="seconds that it is kept once finished")
     made.add_argument("--timeout", type=float, metavar="S", help="seconds that an attempt may run")
     made.add_argument("--max-attempts", type=int, metavar="N", help="how often it is tried (10)")
     made.add_argument("--unchecked", action="store_true", help="submit even what this program does not know")

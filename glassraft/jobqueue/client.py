@@ -166,7 +166,8 @@ class JobQueue:
         """Submit one job and return its id: it is durable on a majority of the nodes, exactly once.
 
         Options: queue, priority, delay (seconds) or at (seconds since the epoch), timeout (seconds
-        an attempt may run), max_attempts, backoff ({"base": s, "factor": x, "cap": s}), lease (s).
+        an attempt may run), max_attempts, backoff ({"base": s, "factor": x, "cap": s}), lease (s),
+        deadline (since the epoch) or start_within (s): no attempt starts later, retention (s, once finished).
         """
         job = _job_text({"task": task, "args": args, "kwargs": kwargs, **options})
         return str(self._in_session("Submit", job)["job"])
@@ -379,7 +380,7 @@ class JobQueue:
 
 _NOTHING: Final = "[]"
 _PLAIN: Final = ("task", "args", "kwargs", "queue", "priority", "max_attempts")
-_SECONDS: Final = ("delay", "at", "timeout", "lease")
+_SECONDS: Final = ("delay", "at", "deadline", "start_within", "timeout", "lease", "retention")
 
 
 def _only(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -19,6 +19,10 @@ TOTALS: Final = {
 """Events that are also counted over a queue's whole life, and the total's name: rates are differences."""
 
 
+LARGE: Final = 1_000
+"""Counts from here on are kept apart, so that the largest are found without a look at all."""
+
+
 class Counts:
     """Counts by (queue, state) and totals by (queue, event)."""
 
@@ -29,6 +33,7 @@ class Counts:
         }
         self._queues = {queue for queue, _ in self._counts}
         self._changed: set[tuple[str, str]] = set()
+        self._large = {where for where, n in self._counts.items() if n >= LARGE}
 
     def moved(self, queue: str, event: str, before: str, after: str, jobs: int = 1) -> None:
         """`jobs` jobs of `queue` went from one state to another."""
@@ -41,12 +46,20 @@ class Counts:
             self._add((queue, TOTALS[event]), jobs)
 
     def _add(self, where: tuple[str, str], jobs: int) -> None:
-        self._counts[where] = self._counts.get(where, 0) + jobs
+        n = self._counts[where] = self._counts.get(where, 0) + jobs
         self._changed.add(where)
+        if n >= LARGE:
+            self._large.add(where)
 
     def of(self, queue: str, state: str) -> int:
         """The number of jobs of `queue` in `state`."""
         return self._counts.get((queue, state), 0)
+
+    def above(self, limit: int) -> list[tuple[str, str]]:
+        """The (queue, finished state) of which there are more than `limit` jobs, LARGE or more."""
+        self._large = {where for where in self._large if self._counts.get(where, 0) >= LARGE}
+        of = self._counts
+        return [where for where in self._large if where[1] in states.FINISHED and of[where] > limit]
 
     def unfinished(self, queue: str) -> int:
         """The number of jobs of `queue` that are not finished."""

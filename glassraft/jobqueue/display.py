@@ -109,6 +109,8 @@ _MOMENTS: Final = (
     "finished_ms",
     "lease_until_ms",
     "cancel_requested_ms",
+    "deadline_ms",
+    "prune_ms",
 )
 
 

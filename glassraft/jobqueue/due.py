@@ -1,16 +1,16 @@
 """How time advances in the machine: bounded steps before each command.
 
 At most 256 rows whose time has come are handled, in the order of (at, kind, id): ends of leases
-from the running jobs, by lease time, and the rows of `due`, by cluster time. What is left over is
+from the running jobs, by lease time, and deadlines and jobs that come due, by cluster time. What is left over is
 for the next command; the leader proposes Ticks while something is due.
 """
 
 from typing import Final
 
 from glassraft.jobqueue.book import Book, BrokenQueue
-from glassraft.jobqueue.running import lease_ran_out
-from glassraft.jobqueue.schema import KIND_COMES_DUE
-from glassraft.jobqueue.states import READY, RUNNING, SCHEDULED
+from glassraft.jobqueue.running import deadline_passed, lease_ran_out
+from glassraft.jobqueue.schema import KIND_COMES_DUE, KIND_DEADLINE
+from glassraft.jobqueue.states import READY, RUNNING, SCHEDULED, WAITING
 
 DUE_BUDGET: Final = 256
 
@@ -33,8 +33,11 @@ def advance(book: Book) -> None:
     for at_ms, kind, job in steps[:DUE_BUDGET]:
         if kind == KIND_LEASE:
             _end_lease(book, job)
+            continue
+        book.write("due done", [(at_ms, kind, job)])
+        if kind == KIND_DEADLINE:
+            _end_at_deadline(book, at_ms, job)
         elif kind == KIND_COMES_DUE:
-            book.write("due done", [(at_ms, kind, job)])
             _come_due(book, at_ms, job)
         else:
             raise BrokenQueue(f"a row of kind {kind} is due, which this version of the machine does not know")
@@ -45,6 +48,12 @@ def _end_lease(book: Book, number: int) -> None:
     job = book.job(number)
     if job is not None and job.state == RUNNING:
         lease_ran_out(book, job)
+
+
+def _end_at_deadline(book: Book, at_ms: int, number: int) -> None:
+    job = book.job(number)
+    if job is not None and job.state in (WAITING, SCHEDULED, READY) and job.deadline_ms == at_ms:
+        deadline_passed(book, job)
 
 
 def _come_due(book: Book, at_ms: int, number: int) -> None:

@@ -17,6 +17,8 @@ DAY_MS: Final = 24 * HOUR_MS
 LONGEST_MS: Final = 3_650 * DAY_MS
 """No duration is longer than ten years, and no instant later than the year 9999."""
 LAST_INSTANT_MS: Final = 253_402_300_799_999
+LEAST_RETENTION_MS: Final = 600 * SECOND_MS
+"""A finished job is kept so long at least, so that a call which is repeated gets its first answer."""
 MAX_TOKEN: Final = 2**53 - 1
 MAX_NAME: Final = 200
 MAX_PAYLOAD_NESTING: Final = 64

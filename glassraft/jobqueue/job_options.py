@@ -11,6 +11,7 @@ from glassraft.jobqueue.fields import (
     DAY_MS,
     HOUR_MS,
     LAST_INSTANT_MS,
+    LEAST_RETENTION_MS,
     LONGEST_MS,
     SECOND_MS,
     Check,
@@ -64,6 +65,9 @@ JOB_OPTIONS: Final[Mapping[str, Check]] = {
     "max_attempts": check_attempts,
     "backoff": _backoff,
     "lease_ms": check_lease,
+    "deadline_ms": integer("deadline_ms", 0, LAST_INSTANT_MS),
+    "start_within_ms": integer("start_within_ms", 0, LONGEST_MS),
+    "retention_ms": integer("retention_ms", LEAST_RETENTION_MS, LONGEST_MS),
 }
 """Every option of a job, with its check. None counts as not given."""
 
@@ -83,4 +87,6 @@ def check_job(item: Any) -> dict[str, Any]:
         raise BadArgument("a job needs a task")
     if "delay_ms" in job and "at_ms" in job:
         raise BadArgument("a job takes delay_ms or at_ms, not both")
+    if "deadline_ms" in job and "start_within_ms" in job:
+        raise BadArgument("a job takes deadline_ms or start_within_ms, not both")
     return job

@@ -2,7 +2,7 @@
 
 `apply` reads the command, the tables and the constants of the machine's version, and nothing
 else: no clock, option, environment, `hash()` or time zone. A command first moves time on by a
-bounded step (due.py, sessions.py), then its session is asked whether it was answered before, then
+bounded step (due.py, sessions.py, pruning.py), then its session is asked whether it was answered before, then
 its operation is run (submitting.py, running.py, by_hand.py); book.py writes and keeps the digest.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from glassraft.errors import GlassraftError
-from glassraft.jobqueue import by_hand, commands, due, running, sessions, states, submitting
+from glassraft.jobqueue import by_hand, commands, due, pruning, running, sessions, states, submitting
 from glassraft.jobqueue.book import Book, Refusal
 from glassraft.jobqueue.rules import QueueRules
 
@@ -177,6 +177,7 @@ class Machine:
         due.advance(book)
         sessions.expire(book)
         op, session = command["op"], command["s"]
+        pruning.prune(book, len(command["a"]["jobs"]) if op == "Submit" else 0)
         if not session:
             return OPERATIONS[op](book, command["a"])
         known = sessions.recall(book, op, session, command["n"], command["low"])

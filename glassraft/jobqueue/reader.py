@@ -62,7 +62,7 @@ QUEUES: Final = "SELECT queue FROM counts WHERE what = ?"
 STATE: Final = "SELECT state, error FROM jobs WHERE id = ?"
 RESULT: Final = "SELECT result FROM results WHERE job = ?"
 
-_HIDDEN: Final = ("token", "lease_cap_ms", "started", "history_n", "waits_for")
+_HIDDEN: Final = ("token", "lease_cap_ms", "started", "history_n", "waits_for", "size")
 """Columns that are the machine's own affair, or shown only while a job runs."""
 
 

@@ -12,13 +12,17 @@ from typing import Any, Final
 from glassraft.jobqueue import ids
 from glassraft.jobqueue.backoff import DEFAULT_BASE_MS, DEFAULT_CAP_MS, DEFAULT_FACTOR, backoff_ms
 from glassraft.jobqueue.book import Book, Job
+from glassraft.jobqueue.pruning import prune_time
 from glassraft.jobqueue.states import CANCELLED, DEAD, FINISHED, READY, RUNNING, SCHEDULED, SUCCEEDED
 
 TIMEOUT_GRACE_MS: Final = 10_000
 """A worker ends a job at its timeout; the machine does when the worker has not, this much later."""
 CANCEL_GRACE_MS: Final = 30_000
 """How long a job that was told to stop may go on."""
+DEADLINE_PASSED: Final = "its deadline passed before it could start"
 CANCELLED_BY_HAND: Final = "cancelled by hand"
+MAX_TAKEN_BYTES: Final = 8 * 1024 * 1024
+"""Of arguments in a Take's answer: 1,000 jobs of the largest would be half a gigabyte."""
 MAX_NEVER_STARTED: Final = 20
 MAX_RELEASES: Final = 1_000
 
@@ -30,7 +34,8 @@ ENDED: Final = "SELECT after FROM history WHERE job = ? AND token = ? AND event 
 def take(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     """Leases up to `count` ready jobs, queue by queue in the order given, each by priority and then id.
 
-    Answers {"jobs": [[id, token], ...]}.
+    No more than MAX_TAKEN_BYTES of arguments, but always one job where there is one. Answers
+    {"jobs": [[id, token], ...]}.
     """
     wanted: int = arguments["count"]
     token = book.index
@@ -38,6 +43,7 @@ def take(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     for queue in arguments["queues"]:
         if len(jobs) < wanted and book.counts.of(queue, READY):
             jobs += book.ready(queue, wanted - len(jobs))
+    jobs = _that_fit(jobs)
     worker: str = arguments["worker"]
     rows = []
     for job, n in zip(jobs, book.move(jobs, "taken", RUNNING, token=token, worker=worker), strict=True):
@@ -47,6 +53,15 @@ def take(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
         rows.append((token, worker, job.attempt + 1, book.now_ms, until_ms, cap_ms, n, job.id))
     book.write("job taken", rows)
     return {"jobs": [[ids.to_text(job.id), token] for job in jobs]}
+
+
+def _that_fit(jobs: list[Job]) -> list[Job]:
+    size = 0
+    for count, job in enumerate(jobs):
+        size += job.size
+        if size > MAX_TAKEN_BYTES and count:
+            return jobs[:count]
+    return jobs
 
 
 def _lease_until(book: Book, job: Job, lease_ms: int, cap_ms: int | None) -> int:
@@ -91,6 +106,33 @@ def ask_to_stop(book: Book, job: Job) -> None:
     [n] = book.move([job], "cancel_requested", RUNNING)
     book.write("job told to stop", [(book.now_ms, until_ms, cap_ms, n, job.id)])
     book.expect(until_ms + book.lease_gap_ms)
+
+
+def end_unstarted(book: Book, job: Job, event: str, after: str, error: str | None) -> None:
+    """A job that waits, or is scheduled or ready, will not run (again)."""
+    [n] = book.move([job], event, after, error=error)
+    prune_ms = prune_time(book, job, after)
+    book.expect_pruning(prune_ms)
+    book.forget_times(job)
+    book.write("job will not run", [(after, error, book.now_ms, prune_ms, n, job.id)])
+
+
+# Deadlines: no attempt starts at that time or later
+
+
+def too_late(book: Book, job: Job, delay_ms: int = 0) -> bool:
+    """Whether the next attempt would start, in `delay_ms` at the earliest, when the deadline has passed."""
+    return job.deadline_ms is not None and book.now_ms + delay_ms >= job.deadline_ms
+
+
+def ended_by_deadline(job: Job) -> tuple[str, str | None]:
+    """A job that never failed is cancelled; one that would have been tried again is dead, with its last error."""
+    return (DEAD, None) if job.failures else (CANCELLED, DEADLINE_PASSED)
+
+
+def deadline_passed(book: Book, job: Job) -> None:
+    """A job that does not run will not start any more."""
+    end_unstarted(book, job, "deadline_passed", *ended_by_deadline(job))
 
 
 # Ends that the worker tells
@@ -141,6 +183,8 @@ def _give_back(book: Book, job: Job, delay_ms: int, reason: str) -> str:
     error = reason or None
     if job.cancel_requested_ms is not None:
         after = CANCELLED
+    elif too_late(book, job, delay_ms):
+        after, error = ended_by_deadline(job)
     elif releases >= MAX_RELEASES:
         after = DEAD
         error = f"released too often: {releases} times in a row" + (f" ({reason})" if reason else "")
@@ -165,7 +209,9 @@ def lease_ran_out(book: Book, job: Job) -> None:
     elif not job.started:
         in_a_row = job.never_started + 1
         after, error = READY, None
-        if in_a_row >= MAX_NEVER_STARTED:
+        if too_late(book, job):
+            after, error = ended_by_deadline(job)
+        elif in_a_row >= MAX_NEVER_STARTED:
             after, error = DEAD, f"never started: {in_a_row} leases in a row ran out first {worker}"
         counters = {"failures": job.failures, "never_started": in_a_row, "releases": job.releases}
         _end(book, job, "never_started", after, error=error, **counters)
@@ -193,7 +239,8 @@ def fail_attempt(
             DEFAULT_FACTOR if job.backoff_factor is None else job.backoff_factor,
             DEFAULT_CAP_MS if job.backoff_cap_ms is None else job.backoff_cap_ms,
         )
-        after = SCHEDULED if delay_ms else READY
+        if not too_late(book, job, delay_ms):
+            after = SCHEDULED if delay_ms else READY
     n = _end(book, job, event, after, failures=failures, delay_ms=delay_ms, error=error)
     if traceback:
         book.add_traceback(job.id, n, traceback)
@@ -214,12 +261,15 @@ def _end(
 ) -> int:
     [n] = book.move([job], event, after, error=error)
     at_ms = book.now_ms + delay_ms if after == SCHEDULED else job.at_ms
-    finished_ms = book.now_ms if after in FINISHED else None
-    if after == CANCELLED:
+    finished_ms = prune_ms = None
+    if after in FINISHED:
+        finished_ms, prune_ms = book.now_ms, prune_time(book, job, after)
+        book.expect_pruning(prune_ms)
+        book.forget_times(job)
+    if after == CANCELLED and job.cancel_requested_ms is not None:
         error = CANCELLED_BY_HAND  # what the attempt itself came to is in the history
-    book.write(
-        "job ended", [(after, at_ms, failures, never_started, releases, error, finished_ms, n, job.id)]
-    )
+    counters = (failures, never_started, releases)
+    book.write("job ended", [(after, at_ms, *counters, error, finished_ms, prune_ms, n, job.id)])
     if after == SCHEDULED:
         book.schedule([(at_ms, job.id)])
     book.expect_less()

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The version of these tables. A file with another one is refused: queue_store.py says what to do."""
 
 KIND_DEADLINE: Final = 1
@@ -64,13 +64,15 @@ CREATE TABLE jobs (
     cancel_requested_ms INTEGER,
     error TEXT,
     finished_ms INTEGER,
+    prune_ms INTEGER,                           -- when it may go, once it is finished
     history_n INTEGER NOT NULL DEFAULT 1,       -- the number of its last row in history
     key TEXT,
     unique_for_ms INTEGER,
     partition TEXT,
-    deadline_ms INTEGER,
+    deadline_ms INTEGER,                        -- no attempt starts from then on
     tags TEXT,
     retention_ms INTEGER,
+    size INTEGER NOT NULL,                      -- characters of its arguments' JSON
     on_dead TEXT,
     batch TEXT,
     waits_for INTEGER NOT NULL DEFAULT 0,
@@ -80,6 +82,8 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_by_state ON jobs (state, queue, id);
 CREATE INDEX jobs_by_task ON jobs (task, id);
 CREATE INDEX jobs_ready ON jobs (queue, priority DESC, id) WHERE state = 'ready';
+CREATE INDEX jobs_to_prune ON jobs (prune_ms, id) WHERE prune_ms IS NOT NULL;
+CREATE INDEX jobs_finished ON jobs (state, queue, finished_ms, id) WHERE prune_ms IS NOT NULL;
 CREATE INDEX jobs_leased ON jobs (lease_until_ms, id) WHERE state = 'running';
 
 CREATE TABLE arguments (
@@ -146,8 +150,8 @@ CREATE TABLE counts (
 
 WRITES: Final[Mapping[str, str]] = {
     "job": "INSERT INTO jobs (id, state, queue, task, priority, submitted_ms, at_ms, max_attempts,"
-    " timeout_ms, lease_ms, backoff_base_ms, backoff_factor, backoff_cap_ms)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    " timeout_ms, lease_ms, backoff_base_ms, backoff_factor, backoff_cap_ms, deadline_ms, retention_ms, size)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "job arguments": "INSERT INTO arguments (job, args, kwargs) VALUES (?,?,?)",
     "job ready": "UPDATE jobs SET state = 'ready', history_n = ? WHERE id = ?",
     "job taken": "UPDATE jobs SET state = 'running', token = ?, worker = ?, attempt = ?, taken_ms = ?,"
@@ -156,13 +160,14 @@ WRITES: Final[Mapping[str, str]] = {
     "job extended": "UPDATE jobs SET lease_until_ms = ?, started = 1, never_started = 0,"
     " fraction = coalesce(?, fraction), note = coalesce(?, note) WHERE id = ?",
     "job ended": "UPDATE jobs SET state = ?, at_ms = ?, failures = ?, never_started = ?, releases = ?,"
-    " error = coalesce(?, error), finished_ms = ?, lease_until_ms = NULL, lease_cap_ms = NULL, history_n = ?"
-    " WHERE id = ?",
+    " error = coalesce(?, error), finished_ms = ?, prune_ms = ?, lease_until_ms = NULL,"
+    " lease_cap_ms = NULL, history_n = ? WHERE id = ?",
     "job told to stop": "UPDATE jobs SET cancel_requested_ms = ?, lease_until_ms = ?, lease_cap_ms = ?,"
     " history_n = ? WHERE id = ?",
-    "job cancelled": "UPDATE jobs SET state = 'cancelled', error = ?, finished_ms = ?, history_n = ? WHERE id = ?",
+    "job will not run": "UPDATE jobs SET state = ?, error = coalesce(?, error), finished_ms = ?, prune_ms = ?,"
+    " history_n = ? WHERE id = ?",
     "job retried": "UPDATE jobs SET state = ?, at_ms = ?, attempts_allowed = ?, failures = 0, never_started = 0,"
-    " releases = 0, cancel_requested_ms = NULL, deadline_ms = NULL, finished_ms = NULL, history_n = ?"
+    " releases = 0, cancel_requested_ms = NULL, deadline_ms = ?, finished_ms = NULL, prune_ms = NULL, history_n = ?"
     " WHERE id = ?",
     "job gone": "DELETE FROM jobs WHERE id = ?",
     "arguments gone": "DELETE FROM arguments WHERE job = ?",

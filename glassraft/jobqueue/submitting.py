@@ -30,7 +30,7 @@ def submit(book: Book, arguments: dict[str, Any]) -> dict[str, Any] | Refusal:
 
     now_ms = book.now_ms
     first = ids.number(book.index, 0)
-    jobs, payloads, history, due = [], [], [], []
+    jobs, payloads, history, due, deadlines = [], [], [], [], []
     moves: dict[tuple[str, str], int] = {}
     for job, item in enumerate(items, start=first):
         get = item.get
@@ -38,19 +38,24 @@ def submit(book: Book, arguments: dict[str, Any]) -> dict[str, Any] | Refusal:
         at_ms = get("at_ms", 0) or now_ms + get("delay_ms", 0)
         state = SCHEDULED if at_ms > now_ms else READY
         backoff = get("backoff", {})
+        deadline_ms = now_ms + item["start_within_ms"] if "start_within_ms" in item else get("deadline_ms")
+        args, kwargs = get("args", "[]"), get("kwargs", "{}")
         moves[queue, state] = moves.get((queue, state), 0) + 1
         jobs.append(
             (
                 *(job, state, queue, item["task"], get("priority", 0), now_ms, max(at_ms, now_ms)),
                 *(get("max_attempts", DEFAULT_MAX_ATTEMPTS), get("timeout_ms"), get("lease_ms")),
                 *(backoff.get("base_ms"), backoff.get("factor"), backoff.get("cap_ms")),
+                *(deadline_ms, get("retention_ms"), len(args) + len(kwargs)),
             )
         )
-        payloads.append((job, get("args", "[]"), get("kwargs", "{}")))
+        payloads.append((job, args, kwargs))
         history.append((job, 1, now_ms, "submitted", NOWHERE, state, 0, 0, None, None))
         book.transitions.append((job, NOWHERE, state))
         if state == SCHEDULED:
             due.append((at_ms, job))
+        if deadline_ms is not None:
+            deadlines.append((deadline_ms, job))
     for (queue, state), count in moves.items():
         check("submitted", NOWHERE, state)
         book.counts.moved(queue, "submitted", NOWHERE, state, count)
@@ -58,6 +63,7 @@ def submit(book: Book, arguments: dict[str, Any]) -> dict[str, Any] | Refusal:
     book.write("job arguments", payloads)
     book.write("history", history)
     book.schedule(due)
+    book.set_deadlines(deadlines)
     return {"jobs": [ids.to_text(job[0]) for job in jobs]}
 
 

@@ -5,10 +5,12 @@ answer: sort everything, look at everything.
 """
 
 import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 HOUR_MS = 3_600_000
+FINISHED = ("succeeded", "dead", "cancelled")
 
 
 @dataclass
@@ -19,6 +21,14 @@ class Limits:
     never_started: int = 3
     releases: int = 4
     cancel_grace: int = 6_000
+    prune: int = 2
+    taken: int = 50
+    prune_every: int = 2
+    kept: int = 3
+    least_retention: int = 1_000
+    retention: dict[str, int] = field(
+        default_factory=lambda: {"succeeded": 5_000, "dead": 40_000, "cancelled": 30_000}
+    )
 
 
 @dataclass
@@ -38,25 +48,60 @@ class Queue:
             self.gap += stamp - self.now if self.now else 0
             self.now = stamp
 
-    def begin(self, stamp: int) -> None:
+    def begin(self, stamp: int, adding: int = 0) -> None:
         """A command with this stamp: time first."""
         self.index += 1
         self.now = max(self.now, stamp)
         due = [(job["lease"] + self.gap, 0, id) for id, job in self.jobs.items() if job["state"] == "running"]
+        due += [(job["deadline"], 1, id) for id, job in self.jobs.items() if self.may_start_late(job)]
         due += [(job["at"], 2, id) for id, job in self.jobs.items() if job["state"] == "scheduled"]
         for at, kind, id in sorted(due)[: self.limits.due]:
             if at > self.now:
                 continue
-            if kind == 2:
-                self.jobs[id]["state"] = "ready"
+            if kind == 1:
+                if self.jobs[id]["state"] != "running":
+                    self.leave(self.jobs[id], self.ended_late(self.jobs[id]))
+                self.jobs[id]["told_late"] = True
+            elif kind == 2:
+                if self.jobs[id]["state"] == "scheduled":
+                    self.jobs[id]["state"] = "ready"
             else:
                 self.lease_over(self.jobs[id])
         for session in [id for id, session in self.sessions.items() if session["used"] + HOUR_MS <= self.now]:
             del self.sessions[session]
+        self.prune(adding)
+
+    def may_start_late(self, job: dict[str, Any]) -> bool:
+        """Whether the job's deadline is still to be looked at."""
+        return job["deadline"] is not None and not job["told_late"] and job["state"] not in FINISHED
+
+    def ended_late(self, job: dict[str, Any]) -> str:
+        return "dead" if job["failures"] else "cancelled"
+
+    def too_late(self, job: dict[str, Any], delay: int = 0) -> bool:
+        return job["deadline"] is not None and self.now + delay >= job["deadline"]
+
+    def prune(self, adding: int = 0) -> None:
+        if self.index % self.limits.prune_every and adding < self.limits.prune_every:
+            return
+        budget = max(self.limits.prune, 2 * adding)
+        expired = [(job["prune"], id) for id, job in self.jobs.items() if job["state"] in FINISHED]
+        for _, id in sorted((prune, id) for prune, id in expired if prune <= self.now)[:budget]:
+            del self.jobs[id]
+            budget -= 1
+        for queue in sorted({job["queue"] for job in self.jobs.values()}):
+            for state in sorted(FINISHED):
+                same = [job for job in self.jobs.values() if (job["queue"], job["state"]) == (queue, state)]
+                old = [job for job in same if job["finished"] <= self.now - self.limits.least_retention]
+                old.sort(key=lambda job: (job["finished"], job["id"]))
+                for job in old[: max(0, min(budget, len(same) - self.limits.kept))]:
+                    del self.jobs[job["id"]]
+                    budget -= 1
 
     def next_due(self) -> int | None:
         times = [job["lease"] + self.gap for job in self.jobs.values() if job["state"] == "running"]
         times += [job["at"] for job in self.jobs.values() if job["state"] == "scheduled"]
+        times += [job["deadline"] for job in self.jobs.values() if self.may_start_late(job)]
         return min(times, default=None)
 
     def lease_over(self, job: dict[str, Any]) -> None:
@@ -65,7 +110,8 @@ class Queue:
             self.leave(job, "cancelled")
         elif not job["started"]:
             job["never_started"] += 1
-            self.leave(job, "dead" if job["never_started"] >= self.limits.never_started else "ready")
+            dead = job["never_started"] >= self.limits.never_started
+            self.leave(job, self.ended_late(job) if self.too_late(job) else "dead" if dead else "ready")
         else:
             self.failed(job, retry=True)
 
@@ -105,21 +151,34 @@ class Queue:
                 "max_attempts": item.get("max_attempts", 10),
                 "allowed": item.get("max_attempts", 10),
                 "to_stop": False,
+                "deadline": item.get("deadline_ms"),
+                "told_late": False,
+                "retention": item.get("retention_ms"),
+                "size": sum(
+                    len(json.dumps(item[part], separators=(",", ":"))) if item.get(part) else 2
+                    for part in ("args", "kwargs")
+                ),
                 "backoff": {"base_ms": 2_000, "factor": 3_000, "cap_ms": HOUR_MS, **item.get("backoff", {})},
                 **dict.fromkeys(("attempt", "failures", "never_started", "releases", "token", "started"), 0),
                 "ends": {},
             }
+            if "start_within_ms" in item:
+                self.jobs[id]["deadline"] = self.now + item["start_within_ms"]
         return ids
 
     def take(self, queues: list[str], count: int, lease: int) -> list[list[Any]]:
         ready = [job for job in self.jobs.values() if job["state"] == "ready" and job["queue"] in queues]
+        ready = [job for job in ready if not self.too_late(job)]
         ready.sort(key=lambda job: (queues.index(job["queue"]), -job["priority"], job["id"]))
-        for job in ready[:count]:
+        ready = ready[:count]
+        while len(ready) > 1 and sum(job["size"] for job in ready) > self.limits.taken:
+            ready.pop()
+        for job in ready:
             lease_now = self.now - self.gap
             job["cap"] = lease_now + job["timeout"] + 10_000 if job["timeout"] else None
             job.update(state="running", token=self.index, started=0, attempt=job["attempt"] + 1)
             job["lease"] = self.lease_until(job, lease)
-        return [[job["id"], self.index] for job in ready[:count]]
+        return [[job["id"], self.index] for job in ready]
 
     def lease_until(self, job: dict[str, Any], lease: int) -> int:
         until: int = self.now - self.gap + (job["own_lease"] or lease)
@@ -158,7 +217,8 @@ class Queue:
             job["releases"] += 1
             job["never_started"] = 0
             dead = job["releases"] >= self.limits.releases
-            after = self.stopped(job, "dead" if dead else "scheduled" if delay else "ready")
+            after = "dead" if dead else "scheduled" if delay else "ready"
+            after = self.stopped(job, self.ended_late(job) if self.too_late(job, delay) else after)
             job["at"] = self.now + delay if after == "scheduled" else job["at"]
             self.leave(job, after)
         job["ends"][how, token] = job["state"]
@@ -179,6 +239,8 @@ class Queue:
         delay = min(grown, backoff["cap_ms"])
         hashed = hashlib.sha256(f"{number_of(job['id'])}:{job['attempt']}".encode()).digest()
         delay += delay * int.from_bytes(hashed[:4], "big") // 2**34
+        if self.too_late(job, delay):
+            return self.leave(job, "dead")
         if delay:
             job["at"] = self.now + delay
         self.leave(job, "scheduled" if delay else "ready")
@@ -195,8 +257,10 @@ class Queue:
         job = self.jobs[id]
         if job["state"] in ("succeeded", "dead"):
             return "wrong_state"
-        if job["state"] != "running":
+        if job["state"] not in ("running", "cancelled"):
             self.leave(job, "cancelled")
+        elif job["state"] == "cancelled":
+            return "cancelled"
         elif not job["to_stop"]:
             job["to_stop"] = True
             last = self.now - self.gap + self.limits.cancel_grace
@@ -211,6 +275,8 @@ class Queue:
         if job["state"] not in ("dead", "cancelled"):
             return "wrong_state"
         job.update(state="ready", at=self.now, failures=0, never_started=0, releases=0, to_stop=False)
+        job["told_late"] = self.too_late(job)
+        job["deadline"] = None if self.too_late(job) else job["deadline"]
         job["allowed"] = attempts or job["max_attempts"]
         return "ready"
 
@@ -224,6 +290,9 @@ class Queue:
 
     def leave(self, job: dict[str, Any], state: str) -> None:
         job["state"] = state
+        if state in FINISHED:
+            job["finished"] = self.now
+            job["prune"] = self.now + (job["retention"] or self.limits.retention[state])
 
 
 def number_of(id: str) -> int:

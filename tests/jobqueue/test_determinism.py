@@ -26,6 +26,7 @@ def a_day_at_the_queue(queue: QueueDriver) -> list[Entry]:
             for n in range(30)
         ]
     )
+    queue.submit_many([{"task": "late", "queue": "a", "start_within_ms": 400 * n} for n in range(1, 40)])
     queue.submit_many([{"task": "later", "queue": "a", "delay_ms": 100 * n} for n in range(1, 300)])
     arguments = commands.check_submit([{"task": "once", "queue": "b", "kwargs": {"x": 1}}])
     for number in (1, 1, 2, 3, 3):
@@ -51,6 +52,8 @@ def a_day_at_the_queue(queue: QueueDriver) -> list[Entry]:
             queue.new_leader(10_000)
     queue.tick(4_000_000)
     queue.settle()
+    for _ in range(20):
+        queue.tick(1_000_000_000)
     return queue.log
 
 

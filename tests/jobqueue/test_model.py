@@ -8,13 +8,18 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from glassraft.jobqueue import commands, due, ids, running
+from glassraft.jobqueue import commands, counts, due, ids, pruning, running
 from tests.jobqueue.model import Limits, Queue
 from tests.jobqueue.queue_driver import START_MS, QueueDriver
 
 QUEUES = ["default", "a", "b"]
 
-jobs = st.fixed_dictionaries(
+deadlines = st.one_of(
+    st.just({}),
+    st.sampled_from([0, 500, 5_000, 60_000]).map(lambda ms: {"start_within_ms": ms}),
+    st.sampled_from([0, 700, 9_000]).map(lambda ms: {"deadline_ms": START_MS + ms}),
+)
+plain_jobs = st.fixed_dictionaries(
     {"task": st.just("t")},
     optional={
         "queue": st.sampled_from(QUEUES),
@@ -22,10 +27,13 @@ jobs = st.fixed_dictionaries(
         "delay_ms": st.sampled_from([0, 1, 1_000, 40_000]),
         "timeout_ms": st.sampled_from([1_000, 20_000]),
         "lease_ms": st.sampled_from([1_000, 15_000]),
+        "args": st.sampled_from([["x" * 20], ["x" * 45], [1]]),
+        "retention_ms": st.just(600_000),
         "max_attempts": st.integers(1, 3),
         "backoff": st.sampled_from([{}, {"base_ms": 0}, {"base_ms": 500, "factor": 2_000, "cap_ms": 1_500}]),
     },
 )
+jobs = st.builds(lambda job, deadline: job | deadline, plain_jobs, deadlines)
 leases = st.sampled_from([1_000, 5_000, 30_000])
 times = st.sampled_from([-2_000, 0, 1, 500, 1_000, 5_000, 30_000, 1_800_000])
 sessions = st.sampled_from(["", "aaaa", "bbbb"])
@@ -40,6 +48,13 @@ class QueueAgainstModel(RuleBasedStateMachine):
             patch.object(running, "MAX_NEVER_STARTED", limits.never_started),
             patch.object(running, "MAX_RELEASES", limits.releases),
             patch.object(running, "CANCEL_GRACE_MS", limits.cancel_grace),
+            patch.object(running, "MAX_TAKEN_BYTES", limits.taken),
+            patch.object(pruning, "RETENTION_MS", limits.retention),
+            patch.object(pruning, "MAX_KEPT", limits.kept),
+            patch.object(pruning, "LEAST_RETENTION_MS", limits.least_retention),
+            patch.object(pruning, "PRUNE_BUDGET", limits.prune),
+            patch.object(pruning, "PRUNE_EVERY", limits.prune_every),
+            patch.object(counts, "LARGE", 1),
         ]
         for each in self.patches:
             each.start()
@@ -62,14 +77,14 @@ class QueueAgainstModel(RuleBasedStateMachine):
         return self.queue.command(op, arguments, session, number, low)
 
     def under_session(
-        self, op: str, arguments: str, session: str, again: bool, forget: int
+        self, op: str, arguments: str, session: str, again: bool, forget: int, adding: int = 0
     ) -> tuple[Any, Any]:
         """Runs a command with the session's next number, or its last once more.
 
         Returns the outcome, and the answer that the model has already; None where it has to run it.
         """
         if not session:
-            self.model.begin(self.now_ms)
+            self.model.begin(self.now_ms, adding)
             self.remember = lambda answer: None
             return self.run(op, arguments), None
         session = f"{session}{self.expired:028x}"
@@ -77,7 +92,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.numbers[session] = number
         low = min(number, max(self.lows.get(session, 1), number - 3 + forget))
         self.lows[session] = low
-        self.model.begin(self.now_ms)
+        self.model.begin(self.now_ms, adding)
         known = self.model.recall(session, number, low)
         if isinstance(known, tuple) and known[0] != op:
             known = "bad_argument"
@@ -104,7 +119,9 @@ class QueueAgainstModel(RuleBasedStateMachine):
         forget=st.integers(0, 3),
     )
     def submit(self, items: list[dict[str, Any]], session: str, again: bool, forget: int) -> None:
-        outcome, known = self.under_session("Submit", commands.check_submit(items), session, again, forget)
+        outcome, known = self.under_session(
+            "Submit", commands.check_submit(items), session, again, forget, len(items)
+        )
         if self.check(outcome, known):
             return
         if known is None:
@@ -230,11 +247,14 @@ class QueueAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def what_is_due_is_what_is_scheduled(self) -> None:
-        rows = self.queue.connection.execute("SELECT at_ms, id FROM due").fetchall()
+        rows = self.queue.connection.execute("SELECT at_ms, id FROM due WHERE kind = 2").fetchall()
         scheduled = self.queue.connection.execute(
             "SELECT at_ms, id FROM jobs WHERE state = 'scheduled'"
         ).fetchall()
         assert sorted(rows) == sorted(scheduled)
+        rows = self.queue.connection.execute("SELECT id FROM due WHERE kind = 1").fetchall()
+        waiting = [id for id, job in self.model.jobs.items() if self.model.may_start_late(job)]
+        assert sorted(ids.to_text(id) for (id,) in rows) == sorted(waiting)
 
 
 TestQueueAgainstModel = QueueAgainstModel.TestCase
