@@ -37,6 +37,7 @@ from glassraft.replica.driver import Driver
 from glassraft.replica.peers import Peer, PeerNetwork
 from glassraft.replica.recorder import Recorder
 from glassraft.replica.service import Service
+from glassraft.replica.snapshots import SnapshotKeeper
 from glassraft.replica.state import event_state
 from glassraft.replica.turn import Replica
 from glassraft.rpc.server import RpcServer, ServerLimits
@@ -138,6 +139,12 @@ class Node:
             ring=EVENTS_IN_MEMORY,
             whole_state=lambda: event_state(self.replica),
         )
+        self.snapshots = SnapshotKeeper(
+            node_files.SnapshotNames(self.config.raft_file(self.id)),
+            self.files.raft.identity,
+            self.files.queue,
+            lambda arrival: self.driver.bring(arrival),
+        )
         self.replica = Replica(
             make_server=lambda opening: Server(
                 self.id,
@@ -150,6 +157,7 @@ class Node:
                 history=self.files.raft.load_history(),
                 settings=settings_of(self.config),
                 opening=opening,
+                read_chunk=self.snapshots.read,
             ),
             disk=self.files.raft,
             queue=self.files.queue,
@@ -162,6 +170,7 @@ class Node:
                 self.id, self.writer, lambda: replica.server.current_term, life=f"{clock.wall_ms():x}"
             ),
             watchers=self.service.finished,
+            snapshots=self.snapshots,
         )
         self.driver = Driver(self.replica, self._failed)
         self.service.serve(self.replica, self.driver, self.files.queue, self.writer)
@@ -193,6 +202,7 @@ class Node:
             reason="started",
         )
         self.network.start()
+        self.snapshots.start()
         self.rpc.start()
         self.driver.start()
         print(f"{self.address.name} serves {self.address} (pid {os.getpid()})", flush=True)
@@ -204,6 +214,7 @@ class Node:
         self.rpc.stop(STOP_GRACE_S)
         self.network.stop()
         self.driver.stop()
+        self.snapshots.stop()
         self.writer.write("stop", self.replica.server.current_term, reason=reason)
         self.writer.close()
         self.files.close()
@@ -218,6 +229,9 @@ def settings_of(config: Config) -> Settings:
         election_longest_s=longest_s,
         batch_entries=config.limits.max_batch_entries,
         batch_bytes=config.limits.max_batch_bytes,
+        kept_entries=config.limits.kept_log_entries,
+        kept_for_snapshot=config.limits.kept_for_snapshot_entries,
+        chunk_bytes=min(Settings().chunk_bytes, config.limits.max_batch_bytes),
     )
 
 

@@ -16,8 +16,8 @@ from glassraft.errors import ConfigError
 
 MAX_PORT = 65535
 
-# What a node may leave behind, for any id: SQLite's companions and a snapshot's own file with them.
-_DATA_NAMES = re.compile(r"node-(\d+)\.(raft|queue(\.\d+)?)\.db(-wal|-shm|-journal)?")
+# What a node may leave behind, for any id: SQLite's companions and the snapshots' files with them.
+_DATA_NAMES = re.compile(r"node-(\d+)\.(raft|queue(\.\d+)?|snapshot|incoming\.\d+)\.db(-wal|-shm|-journal)?")
 _LOG_NAMES = re.compile(r"node-(\d+)(\.\d+)?\.jsonl")
 
 
@@ -73,6 +73,8 @@ class Limits:
     max_connections: int = 512
     max_batch_entries: int = 512
     max_batch_bytes: int = 1024 * 1024
+    kept_log_entries: int = 10_000
+    kept_for_snapshot_entries: int = 200_000
     event_file_bytes: int = 16 * 1024 * 1024
     event_files_kept: int = 4
 

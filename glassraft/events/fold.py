@@ -37,6 +37,8 @@ class NodeFold:
     commit_index: int = 0
     last_applied: int = 0
     first_log_index: int = 1
+    base_term: int = 0
+    """Term of the entry before the first that the log holds, 0 where there is none."""
     log: list[list[int]] = field(default_factory=list)
     """The log as runs of one term, [first index, last index, term]: a handful of rows for any length."""
     recent: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -66,11 +68,11 @@ class NodeFold:
 
     @property
     def last_term(self) -> int:
-        """Term of the last entry, 0 where the log is empty."""
-        return self.log[-1][2] if self.log else 0
+        """Term of the last entry, held or compacted; 0 where there never was one."""
+        return self.log[-1][2] if self.log else self.base_term
 
     def term_at(self, index: int) -> int:
-        """Term of the entry at this index, 0 where the log has none."""
+        """Term of the entry at this index, 0 where the log holds none."""
         at = bisect_right(self.log, index, key=_first_of_run) - 1
         return self.log[at][2] if at >= 0 and index <= self.log[at][1] else 0
 
@@ -86,6 +88,7 @@ class NodeFold:
             "last_log_index": self.last_index,
             "last_log_term": self.last_term,
             "first_log_index": self.first_log_index,
+            "base_term": self.base_term,
             "log": [list(run) for run in self.log],
             "peers": {str(peer): [self.next_index[peer], self.match_index[peer]] for peer in self.next_index},
             "members": list(self.members),
@@ -112,7 +115,7 @@ class NodeFold:
 
     def _state(self, event: Event) -> None:
         self.alive = True
-        for name in ("role", "voted_for", "leader_id", "commit_index", "last_applied", "first_log_index"):
+        for name in _PLAIN:
             setattr(self, name, event.get(name, getattr(self, name)))
         self.log = [list(run) for run in event.get("log", ())]
         self._forget_entries_outside()
@@ -208,6 +211,23 @@ class NodeFold:
         lowest = self.last_index - RECENT_ENTRIES
         self.recent = {index: what for index, what in self.recent.items() if index > lowest}
 
+    def _compact(self, event: Event) -> None:
+        self.first_log_index = event["first"]
+        self.base_term = event.get("base_term", self.base_term)
+        while self.log and self.log[0][1] < self.first_log_index:
+            del self.log[0]
+        if self.log:
+            self.log[0][0] = max(self.log[0][0], self.first_log_index)
+        self._forget_entries_outside()
+
+    def _install(self, event: Event) -> None:
+        index = event["index"]
+        if not event.get("keeps_log", False):
+            self.log.clear()
+        self._compact({**event, "first": index + 1})
+        self.commit_index = max(self.commit_index, index)
+        self.last_applied = index
+
     def _commit(self, event: Event) -> None:
         self.commit_index = event["index"]
 
@@ -229,6 +249,9 @@ class NodeFold:
             self.match_index = {peer: self.match_index.get(peer, 0) for peer in others}
 
 
+_PLAIN = ("role", "voted_for", "leader_id", "commit_index", "last_applied", "first_log_index", "base_term")
+"""What a whole state says as the fold keeps it."""
+
 _CHANGES: Mapping[str, Callable[[NodeFold, Event], None]] = {
     "start": NodeFold._start,
     "state": NodeFold._state,
@@ -242,6 +265,8 @@ _CHANGES: Mapping[str, Callable[[NodeFold, Event], None]] = {
     "timer": NodeFold._timer,
     "append": NodeFold._append,
     "truncate": NodeFold._truncate,
+    "compact": NodeFold._compact,
+    "install": NodeFold._install,
     "commit": NodeFold._commit,
     "apply": NodeFold._applied,
     "progress": NodeFold._progress,

@@ -130,12 +130,34 @@ MESSAGE_FIELDS: Mapping[str, Mapping[str, Field]] = {
         "match": Field("int", "on success: last index known to agree", optional=True),
         "conflict": Field("position", "on a refusal: [term, index] where to go on (§5.3)", optional=True),
     },
+    "InstallSnapshot": {
+        "last": Field("position", "the last entry that the snapshot stands for"),
+        "snapshot": Field("str", "its id"),
+        "size": Field("int", "its size, bytes"),
+        "offset": Field("int", "where this chunk belongs, bytes"),
+        "count": Field("int", "this chunk's size, bytes"),
+        "done": Field("bool", "whether it is the last"),
+        "round": Field("int", "which send to this peer"),
+    },
+    "InstallSnapshotReply": {
+        "offset": Field("int", "from where on the follower wants it, bytes"),
+        "installed": Field("bool", "whether the follower has all that it stands for"),
+        "round": Field("int", "the round that is answered"),
+    },
 }
 """What a message's event carries beside to/from, kind and id, by kind."""
 
 _MESSAGE_TAIL = {
     "msg_term": Field("int", "the message's term", optional=True),
     "bytes": Field("int", "size on the wire, where known", optional=True),
+}
+
+
+_SNAPSHOT = {
+    "index": Field("int", "the last entry that it stands for"),
+    "base_term": Field("int", "that entry's term"),
+    "id": Field("str", "the snapshot's id"),
+    "size": Field("int", "its size, bytes"),
 }
 
 
@@ -169,6 +191,7 @@ EVENTS: Mapping[str, EventType] = _events(
             "last_log_index": Field("int", "end of the log"),
             "last_log_term": Field("int", "term of the last entry"),
             "first_log_index": Field("int", "first entry still in the log"),
+            "base_term": Field("int", "term of the entry before that; 0 where there is none", optional=True),
             "log": Field("runs", "the whole log by its terms"),
             "peers": Field("peers", "a leader's view of the others; empty else"),
             "members": Field("ids", "the voters"),
@@ -271,6 +294,21 @@ EVENTS: Mapping[str, EventType] = _events(
             "jobs": Field("moves", 'what became of jobs; from "" at submission'),
         },
         "Committed entries were applied to the queue.",
+    ),
+    EventType(
+        "compact",
+        {
+            "first": Field("int", "first entry still in the log"),
+            "was": Field("int", "the first one before"),
+            "base_term": Field("int", "term of the entry before the first"),
+        },
+        "Entries that the queue's file stands for went from the log (§7).",
+    ),
+    EventType("snapshot", _SNAPSHOT, "The node made a snapshot of its queue, for a follower (§7)."),
+    EventType(
+        "install",
+        {**_SNAPSHOT, "keeps_log": Field("bool", "whether the log goes on after it, or is empty now")},
+        "A leader's snapshot took the place of the queue, and of the log up to its last entry (§7).",
     ),
     EventType(
         "progress",

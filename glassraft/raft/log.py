@@ -2,8 +2,9 @@
 
 The terms of the whole log are kept as runs (term, first index), of which there are as many
 as there were leaders, so any index's term is known without the disk. The entries themselves
-are kept as a bounded tail; older ones come through a reader that is passed in. Nothing is
-written here: `Server.ready` says what the disk must do.
+are kept as a bounded tail; older ones come through a reader that is passed in. What a snapshot
+stands for is gone: of it the log knows where it ended, its `base` (§7). Nothing is written here:
+`Server.ready` says what the disk must do.
 """
 
 from bisect import bisect_right
@@ -25,11 +26,15 @@ def _no_older_entries(first: int, last: int) -> Sequence[Entry]:
 
 
 class Log:
-    """Indexes start at 1. `terms` are (term, first index) of each run, in order."""
+    """Indexes start at 1. `terms` are (term, first index) of each run above `base`, in order.
+
+    `base` is the last entry that the log no longer holds: the "last included" one of §7.
+    """
 
     def __init__(
         self,
         *,
+        base: LogPosition = EMPTY_LOG,
         terms: Iterable[tuple[int, int]] = (),
         tail: Iterable[Entry] = (),
         last_index: int | None = None,
@@ -37,11 +42,12 @@ class Log:
         tail_entries: int = TAIL_ENTRIES,
         tail_bytes: int = TAIL_BYTES,
     ) -> None:
+        self.base = base
         runs = list(terms)
         self._run_terms = [term for term, _ in runs]
         self._run_starts = [first for _, first in runs]
         self._tail = list(tail)
-        tail_end = self._tail[-1].index if self._tail else 0
+        tail_end = self._tail[-1].index if self._tail else base.index
         self.last_index = tail_end if last_index is None else last_index
         self._tail_first = self._tail[0].index if self._tail else self.last_index + 1
         self._tail_size = sum(len(entry.command) for entry in self._tail)
@@ -51,53 +57,57 @@ class Log:
 
     @property
     def first_index(self) -> int:
-        """The oldest index that the log holds: 1, for nothing is compacted yet (an empty log says 1 too)."""
-        return 1
+        """The oldest index that the log holds; where it holds none, the next one's."""
+        return self.base.index + 1
 
     @property
     def last(self) -> LogPosition:
-        """Where the log ends; EMPTY_LOG when it has no entry."""
+        """Where the log ends; its base when it holds no entry."""
         if not self._run_terms:
-            return EMPTY_LOG
+            return self.base
         return LogPosition(self._run_terms[-1], self.last_index)
 
     @property
     def terms(self) -> list[tuple[int, int, int]]:
-        """The whole log as runs (first index, last index, term)."""
+        """All that the log holds as runs (first index, last index, term)."""
         if not self._run_starts:
             return []
         ends = [start - 1 for start in self._run_starts[1:]] + [self.last_index]
         return list(zip(self._run_starts, ends, self._run_terms, strict=True))
 
     def term_at(self, index: int) -> int:
-        """The term of the entry at `index`; 0 for index 0 and for an index that the log does not hold."""
-        if not 1 <= index <= self.last_index:
+        """The term of the entry at `index`, the base's too; 0 for an index that the log does not know."""
+        if index == self.base.index:
+            return self.base.term
+        if not self.base.index < index <= self.last_index:
             return 0
         return self._run_terms[bisect_right(self._run_starts, index) - 1]
 
     def position(self, index: int) -> LogPosition:
-        """The entry at `index` as a position; index 0 is the empty log's end."""
+        """The entry at `index`, which the log must know, as a position; index 0 is the empty log's end."""
         return LogPosition(self.term_at(index), index)
 
     def matches(self, position: LogPosition) -> bool:
-        """Whether the log holds an entry of this term at this index (§5.3); the empty log's end does."""
+        """Whether the log knows an entry of this term at this index (§5.3); the empty log's end matches."""
         return position.index == 0 or (
-            position.index <= self.last_index and self.term_at(position.index) == position.term
+            self.base.index <= position.index <= self.last_index
+            and self.term_at(position.index) == position.term
         )
 
     def first_of_run(self, index: int) -> int:
-        """The first index of the term that the entry at `index` is of."""
-        return self._run_starts[bisect_right(self._run_starts, index) - 1]
+        """The first index held of the term that the entry at `index` is of; the base's own is its index."""
+        run = bisect_right(self._run_starts, index) - 1
+        return self._run_starts[run] if run >= 0 else self.base.index
 
     def last_index_of_term(self, term: int) -> int:
-        """The last index that holds an entry of `term`; 0 when there is none."""
+        """The last index known to hold an entry of `term`, the base's too; 0 when there is none."""
         for number in range(len(self._run_terms) - 1, -1, -1):
             if self._run_terms[number] == term:
                 later = number + 1
                 return self._run_starts[later] - 1 if later < len(self._run_starts) else self.last_index
             if self._run_terms[number] < term:
                 break
-        return 0
+        return self.base.index if term == self.base.term else 0
 
     def append(self, entry: Entry) -> None:
         """Put `entry` at the end. Its index must be the next one."""
@@ -122,8 +132,39 @@ class Log:
         self.last_index = first - 1
         self._tail_first = min(self._tail_first, first)
 
+    def compact(self, index: int) -> None:
+        """Forget the entries up to `index`, which the log must hold: it becomes the base (§7)."""
+        self.base = self.position(index)
+        covered = bisect_right(self._run_starts, index)
+        if covered:
+            # The last of the runs that begin at or below the base may go on above it.
+            end = self._run_starts[covered] - 1 if covered < len(self._run_starts) else self.last_index
+            kept = covered - 1 if end > index else covered
+            del self._run_starts[:kept], self._run_terms[:kept]
+            if end > index:
+                self._run_starts[0] = index + 1
+        drop = max(0, min(len(self._tail), index - self._tail_first + 1))
+        self._tail_size -= sum(len(entry.command) for entry in self._tail[:drop])
+        del self._tail[:drop]
+        self._tail_first = max(self._tail_first, index + 1)
+
+    def reset(self, base: LogPosition) -> None:
+        """Forget every entry: a snapshot that ends at `base` takes the log's place (§7)."""
+        self.base = base
+        self.last_index = base.index
+        self._run_starts.clear()
+        self._run_terms.clear()
+        self._tail.clear()
+        self._tail_size = 0
+        self._tail_first = base.index + 1
+
     def slice(self, first: int, *, max_entries: int, max_bytes: int) -> tuple[Entry, ...]:
-        """Entries from `first` on, within both bounds, but at least one where there is one."""
+        """Entries from `first` on, within both bounds, but at least one where there is one.
+
+        LookupError where `first` was compacted.
+        """
+        if first <= self.base.index:
+            raise LookupError(f"entry {first} is gone from the log, which begins at {self.first_index}")
         last = min(self.last_index, first + max_entries - 1)
         if first > last:
             return ()

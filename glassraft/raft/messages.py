@@ -8,6 +8,8 @@ Next: rules.py, the conditions; server.py, who sends these and when.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from glassraft.raft.configuration import Configuration
+
 EntryKind = Literal["noop", "command", "configuration"]
 
 
@@ -101,4 +103,57 @@ class AppendEntriesReply:
     why: str = field(default="")
 
 
-Message = RequestVote | RequestVoteReply | AppendEntries | AppendEntriesReply
+@dataclass(frozen=True, slots=True)
+class SnapshotMeta:
+    """What a snapshot is: the last entry that it stands for, and which bytes it consists of (§7).
+
+    `id` names it, `size` is in bytes. `configuration` is the one in use at its last entry, and
+    `configuration_index` where that one's own entry was.
+    """
+
+    last: LogPosition
+    id: str
+    size: int
+    sha256: str
+    configuration: Configuration
+    configuration_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstallSnapshot:
+    """A leader sends a follower a chunk of a snapshot, the bytes from `offset` on (§7).
+
+    It says nothing of the leader's own vote or log. `round` is as in AppendEntries.
+    """
+
+    sender: int
+    receiver: int
+    term: int
+    snapshot: SnapshotMeta
+    offset: int
+    data: bytes
+    done: bool
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstallSnapshotReply:
+    """The answer to InstallSnapshot: from which byte on the follower wants it, or that it has it."""
+
+    sender: int
+    receiver: int
+    term: int
+    round: int
+    offset: int
+    installed: bool
+    why: str = ""
+
+
+Message = (
+    RequestVote
+    | RequestVoteReply
+    | AppendEntries
+    | AppendEntriesReply
+    | InstallSnapshot
+    | InstallSnapshotReply
+)

@@ -9,7 +9,7 @@ Only data lives here. Next: server.py, which takes the one and hands out the oth
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from glassraft.raft.messages import Entry, LogPosition, Message
+from glassraft.raft.messages import Entry, LogPosition, Message, SnapshotMeta
 
 Role = Literal["follower", "candidate", "leader"]
 
@@ -36,6 +36,16 @@ class Settings:
     """Ask whether an election could be won before it begins (diss. §9.6)."""
     check_quorum: bool = True
     """A leader that no majority answers steps down, and voters stand by one that they hear (diss. §6.2)."""
+    kept_entries: int = 10_000
+    """So many of the newest entries stay in the log when it is compacted (§7)."""
+    kept_for_snapshot: int = 200_000
+    """So many at most while a follower gets a snapshot, which must find what follows it when it has it."""
+    compact_entries: int = 1_000
+    """How many entries go from the log at a time."""
+    chunk_bytes: int = 256 * 1024
+    """So much of a snapshot goes in one message: far below what a slow link moves in an election timeout."""
+    snapshot_again_s: float = 10.0
+    """After so long a snapshot that could not be made is tried again."""
 
 
 # What can happen to a server, besides a Message.
@@ -82,14 +92,60 @@ class Persisted:
 
 
 @dataclass(frozen=True, slots=True)
+class StateMachineSynced:
+    """The state machine's disk holds what came of all entries up to this one."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotMade:
+    """The snapshot that Ready.snapshot_wanted asked for is there, of what was applied then or later."""
+
+    snapshot: SnapshotMeta
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFailed:
+    """The snapshot that Ready.snapshot_wanted asked for could not be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotVerified:
+    """A received snapshot is whole, sound and on disk."""
+
+    snapshot: SnapshotMeta
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDamaged:
+    """A received snapshot is not what it should be, and is forgotten."""
+
+    snapshot: SnapshotMeta
+
+
+@dataclass(frozen=True, slots=True)
 class Undelivered:
-    """The transport could not deliver the AppendEntries of this round to this peer."""
+    """The transport could not deliver the AppendEntries or InstallSnapshot of this round to this peer."""
 
     peer: int
     round: int
 
 
-Event = Message | TimeIs | Propose | Read | ChangeMembership | Persisted | Undelivered
+Event = (
+    Message
+    | TimeIs
+    | Propose
+    | Read
+    | ChangeMembership
+    | Persisted
+    | StateMachineSynced
+    | SnapshotMade
+    | SnapshotFailed
+    | SnapshotVerified
+    | SnapshotDamaged
+    | Undelivered
+)
 
 
 class Note(NamedTuple):
@@ -130,15 +186,37 @@ class Refused:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a snapshot that was received: the bytes from `offset` on."""
+
+    snapshot: SnapshotMeta
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A snapshot takes the place of the log up to its last entry; `keeps_log`: what follows is kept (§7)."""
+
+    snapshot: SnapshotMeta
+    keeps_log: bool
+
+
 @dataclass(slots=True)
 class Ready:
     """What must happen next, in this order.
 
     1. `messages_now` may be sent at once: a leader's AppendEntries, and only when there is no
        new hard state (diss. §10.2.1: a leader writes its disk while its followers write theirs).
-    2. `hard_state`, `truncate_from` and `entries` become durable, together.
+    2. `hard_state`, `truncate_from` and `entries` become durable, together; with them `install`, a
+       verified snapshot, which is the state machine from then on. `chunks` are written.
     3. `messages_after` may be sent: each depends on 2.
     4. `committed` entries are applied, in order; then `reads` may be answered.
+    5. Entries up to `compact_to` may go from the disk, since they are gone from the log (§7).
+    6. The rest takes its own time, and what comes of it is stepped: with `sync_wanted` the state
+       machine's file is synced, with `snapshot_wanted` a snapshot is made, and `check` is verified.
+       With `drop_snapshot`, the one that was made is not needed any longer.
     """
 
     messages_now: list[Message] = field(default_factory=list)
@@ -152,11 +230,23 @@ class Ready:
     reads: list[Any] = field(default_factory=list)
     members_changed: bool = False
     """Other servers are spoken to from now on: before anything else, the network must know them."""
+    compact_to: LogPosition | None = None
+    sync_wanted: bool = False
+    snapshot_wanted: bool = False
+    drop_snapshot: bool = False
+    chunks: list[Chunk] = field(default_factory=list)
+    check: SnapshotMeta | None = None
+    install: Installation | None = None
 
     @property
     def must_persist(self) -> bool:
         """Whether the disk has anything to do."""
-        return self.hard_state is not None or self.truncate_from is not None or bool(self.entries)
+        return (
+            self.hard_state is not None
+            or self.truncate_from is not None
+            or bool(self.entries)
+            or self.install is not None
+        )
 
     @property
     def is_empty(self) -> bool:
@@ -170,7 +260,28 @@ class Ready:
             or self.refused
             or self.reads
             or self.members_changed
+            or self.compact_to
+            or self.sync_wanted
+            or self.snapshot_wanted
+            or self.drop_snapshot
+            or self.chunks
+            or self.check
         )
+
+
+@dataclass(slots=True)
+class Transfer:
+    """A snapshot on its way to one follower."""
+
+    snapshot: SnapshotMeta | None = None
+    """None until there is one."""
+    offset: int = 0
+    """What the follower wants next."""
+    round_under_way: int | None = None
+    """The round of the chunk that waits for its answer; at most one at a time."""
+    sent_at: float = 0.0
+    may_send: bool = False
+    """The follower was heard, and wants more."""
 
 
 @dataclass(slots=True)
@@ -188,6 +299,10 @@ class Progress:
     """The last one could not be delivered: try again with the next heartbeat, not at once."""
     heard_at: float = 0.0
     """When this follower last answered (monotonic seconds)."""
+    transfer: Transfer | None = None
+    """Its next entry is gone from the log: it gets a snapshot (§7)."""
+    needs_after: int | None = None
+    """It has got a snapshot: what follows stays in the log until it has caught up."""
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from glassraft.raft import election, membership
+from glassraft.raft import election, membership, snapshot
 from glassraft.raft.messages import AppendEntries, AppendEntriesReply, Entry
 
 if TYPE_CHECKING:
@@ -33,12 +33,17 @@ def heartbeat(server: "Server") -> None:
         progress.waits_for_heartbeat = False
         if server.now - progress.sent_at >= server.settings.election_shortest_s:
             progress.round_under_way = None
+        snapshot.give_up_silent(server, progress)
 
 
 def send_what_is_due(server: "Server") -> None:
-    """An AppendEntries to each follower that lacks entries or is due a heartbeat, one under way at a time."""
+    """An AppendEntries to each follower that lacks entries or is due a heartbeat, one under way at a time.
+
+    Who needs a snapshot first gets heartbeats alone.
+    """
     for peer, progress in server.followers():
         lacks_entries = progress.next_index <= server.log.last_index
+        lacks_entries = lacks_entries and not server.rules.needs_snapshot(server.log, progress.next_index)
         may_send_entries = progress.round_under_way is None and not progress.waits_for_heartbeat
         if progress.must_send or (lacks_entries and may_send_entries):
             _send_append_entries(server, peer, progress, with_entries=lacks_entries and may_send_entries)
@@ -60,7 +65,7 @@ def _send_append_entries(server: "Server", peer: int, progress: "Progress", with
         sender=server.id,
         receiver=peer,
         term=server.current_term,
-        prev_log=server.log.position(progress.next_index - 1),
+        prev_log=server.log.position(max(progress.next_index - 1, server.log.base.index)),
         entries=entries,
         leader_commit=server.commit_index,
         round=server.round,
@@ -86,12 +91,14 @@ def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None
     if reply.success:
         progress.match_index = max(progress.match_index, reply.match_index)
         progress.next_index = max(progress.next_index, progress.match_index + 1)
+        snapshot.end_if_needless(server, progress)
     else:
         progress.next_index = server.rules.next_index_after_refusal(
             server.log, reply, progress.next_index, progress.match_index
         )
         if reply.conflict_index and not server.rules.leader_only_appends():
             _give_way(server, reply.conflict_index)
+        snapshot.begin_or_go_on(server, progress)
     if reply.sender in server.leavers:
         return membership.hear_leaver(server, reply)
     if (progress.next_index, progress.match_index) != before:
@@ -115,9 +122,12 @@ def _give_way(server: "Server", first: int) -> None:
 def on_undelivered(server: "Server", event: "Undelivered") -> None:
     """The transport gave up on a round: what it carried goes out again with the next heartbeat."""
     progress = server.progress_of(event.peer)
-    if progress and progress.round_under_way == event.round:
+    if progress is None:
+        return
+    if progress.round_under_way == event.round:
         progress.round_under_way = None
         progress.waits_for_heartbeat = True
+    snapshot.undelivered(progress, event.round)
 
 
 def advance_commit_index(server: "Server") -> None:
@@ -156,7 +166,8 @@ def on_append_entries(server: "Server", request: AppendEntries) -> None:
             term=server.current_term,
             success=True,
             round=request.round,
-            match_index=request.prev_log.index + len(request.entries),
+            # What a snapshot stands for was committed, so this leader has it too (§5.4).
+            match_index=max(request.prev_log.index + len(request.entries), server.log.base.index),
         )
     )
 

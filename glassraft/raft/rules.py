@@ -16,6 +16,7 @@ from glassraft.raft.messages import (
     LogPosition,
     Message,
     RequestVote,
+    SnapshotMeta,
 )
 
 
@@ -104,12 +105,16 @@ class Rules:
     # Replication (§5.3, §5.4.2)
 
     def log_holds_previous_entry(self, log: Log, prev_log: LogPosition) -> bool:
-        """A follower refuses entries when it lacks the one before them (§5.3)."""
-        return log.matches(prev_log)
+        """A follower refuses entries when it lacks the one before them (§5.3).
+
+        What its log no longer holds was committed, so every leader has the same (§5.4, §7).
+        """
+        return prev_log.index < log.base.index or log.matches(prev_log)
 
     def entry_conflicts(self, log: Log, entry: Entry) -> bool:
         """An existing entry conflicts with a new one of the same index and another term (§5.3)."""
-        return entry.index <= log.last_index and log.term_at(entry.index) != entry.term
+        is_held = log.base.index < entry.index <= log.last_index
+        return is_held and log.term_at(entry.index) != entry.term
 
     def follower_commit_index(self, commit_index: int, request: AppendEntries) -> int:
         """A follower commits up to leaderCommit, but not beyond what was just checked (Figure 2)."""
@@ -192,6 +197,34 @@ class Rules:
     def removed_leader_steps_down(self, server: int, newest: Configuration, is_committed: bool) -> bool:
         """A leader that is no voter steps down once the configuration without it is committed (diss. §4.2.2)."""
         return is_committed and server not in newest.voters
+
+    # Compaction (§7)
+
+    def highest_compactable(self, synced_index: int) -> int:
+        """Only what the state machine's own disk holds may go from the log (§7)."""
+        return synced_index
+
+    # Snapshots (§7)
+
+    def needs_snapshot(self, log: Log, next_index: int) -> bool:
+        """A leader sends a snapshot when it has discarded the next entry that a follower needs (§7)."""
+        return next_index <= log.base.index
+
+    def chunk_is_of(self, incoming: SnapshotMeta, snapshot: SnapshotMeta) -> bool:
+        """Chunks of two snapshots never mix, though they end at the same entry (§7)."""
+        return incoming == snapshot
+
+    def chunk_follows(self, received: int, offset: int) -> bool:
+        """A chunk is written at its offset (§7), each once and in order."""
+        return offset == received
+
+    def snapshot_is_ahead(self, last: LogPosition, applied_index: int) -> bool:
+        """A snapshot that holds nothing new is not installed: the state never goes back (§7)."""
+        return last.index > applied_index
+
+    def log_goes_on_after_snapshot(self, log: Log, last: LogPosition) -> bool:
+        """If the log has the snapshot's last entry, the entries that follow it are kept (§7)."""
+        return log.matches(last)
 
     # Reads (dissertation §6.4)
 

@@ -6,16 +6,16 @@
     ready = server.ready()    what must happen next, for everything stepped since the last call
 
 Only state, role changes and the dispatch live here; what a message means is in election.py
-(§5.2, §5.4.1, diss. §9.6), replication.py (§5.3, §5.4.2), reads.py (diss. §6.4) and membership.py
-(diss. §4); the paper's conditions are in rules.py. `now` is monotonic seconds, from outside; so is all
-randomness.
+(§5.2, §5.4.1, diss. §9.6), replication.py (§5.3, §5.4.2), compaction.py and snapshot.py (§7),
+reads.py (diss. §6.4) and membership.py (diss. §4); the paper's conditions are in rules.py. `now` is
+monotonic seconds, from outside; so is all randomness.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Any
 
-from glassraft.raft import election, membership, reads, replication
+from glassraft.raft import compaction, election, membership, reads, replication, snapshot
 from glassraft.raft.assertions import Assertions
 from glassraft.raft.configuration import (
     Configuration,
@@ -28,16 +28,21 @@ from glassraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     RequestVote,
     RequestVoteReply,
+    SnapshotMeta,
 )
 from glassraft.raft.ready import (
     DEFAULT_SETTINGS,
     NEVER_STARTED,
     ChangeMembership,
+    Chunk,
     Event,
     HardState,
+    Installation,
     Note,
     Persisted,
     Placed,
@@ -49,6 +54,11 @@ from glassraft.raft.ready import (
     Refused,
     Role,
     Settings,
+    SnapshotDamaged,
+    SnapshotFailed,
+    SnapshotMade,
+    SnapshotVerified,
+    StateMachineSynced,
     TimeIs,
     Undelivered,
 )
@@ -56,6 +66,14 @@ from glassraft.raft.rules import Rules
 
 APPLY_BATCH_ENTRIES = 1_000  # so that a server far behind applies in steps, and answers in between
 APPLY_BATCH_BYTES = 4 * 1024 * 1024
+
+
+ChunkReader = Callable[[SnapshotMeta, int, int], bytes]
+"""Reads the bytes of the snapshot that was made, from an offset on, at most so many."""
+
+
+def _no_snapshot(snapshot: SnapshotMeta, offset: int, size: int) -> bytes:
+    raise LookupError(f"the snapshot {snapshot.id} cannot be read: this server has no reader for one")
 
 
 def _no_opening(now: float) -> str:
@@ -92,6 +110,7 @@ class Server:
         assertions: Assertions | None = None,
         opening: Callable[[float], str] = _no_opening,
         write_configuration: Callable[[Configuration, float], str] = _without_addresses,
+        read_chunk: ChunkReader = _no_snapshot,
     ) -> None:
         self.id = id
         self.settings = settings
@@ -100,6 +119,7 @@ class Server:
         self.random = random
         self.opening = opening
         self.write_configuration = write_configuration
+        self.read_chunk = read_chunk
         self.now = now
 
         # Persistent state on all servers (Figure 2).
@@ -132,6 +152,18 @@ class Server:
         # What the disk has, and what waits for the next ready().
         self.durable_state = hard_state
         self.durable_index = self.log.last_index
+        self.synced_index = self.log.base.index
+        """The state machine's own disk holds what came of all up to here (§7)."""
+        self.sync_under_way = False
+        self.compacted_at = float("-inf")
+
+        # Snapshots (§7): the one made here, and the one being received.
+        self.snapshot: SnapshotMeta | None = None
+        self.making_snapshot_after: int | None = None
+        """What was applied when the one under way was asked for."""
+        self.next_snapshot_at = float("-inf")
+        self.incoming: snapshot.Incoming | None = None
+
         self._unsaved_from: int | None = None
         self._truncate_from: int | None = None
         self._outbox: list[Message] = []
@@ -183,6 +215,7 @@ class Server:
             if is_removed:
                 replication.heartbeat(self)  # the others learn from it that the removal is committed
             replication.send_what_is_due(self)
+            snapshot.send_what_is_due(self)
             if is_removed:
                 self.become_follower(self.current_term, None, "removed_leader_steps_down")
         committed = self._take_committed()
@@ -200,6 +233,9 @@ class Server:
             may_go_now = isinstance(message, AppendEntries) and ready.hard_state is None
             (ready.messages_now if may_go_now else ready.messages_after).append(message)
         self._outbox.clear()
+        ready.compact_to = compaction.compact_a_stride(self)
+        ready.sync_wanted = compaction.wants_sync(self)
+        ready.drop_snapshot = snapshot.drop_if_needless(self)
         return ready
 
     def take_notes(self) -> list[Note]:
@@ -320,6 +356,45 @@ class Server:
             self._use_newest_configuration(why)
         self._truncate_from = first if self._truncate_from is None else min(self._truncate_from, first)
 
+    def install(self, meta: SnapshotMeta) -> None:
+        """A verified snapshot stands for everything up to its last entry (§7).
+
+        If the log has that entry, what follows it is kept; else nothing of the log is.
+        """
+        last = meta.last
+        keeps_log = self.rules.log_goes_on_after_snapshot(self.log, last)
+        if keeps_log:
+            self.log.compact(last.index)
+            if self._unsaved_from is not None:
+                first = max(self._unsaved_from, self.log.first_index)
+                self._unsaved_from = first if first <= self.log.last_index else None
+        else:
+            self.assertions.leader_only_appends(self.role == "leader", self.log.first_index)
+            self.log.reset(last)
+            self._unsaved_from = self._truncate_from = None
+            self.durable_index = last.index
+        self.durable_index = max(self.durable_index, last.index)
+        self.commit_index = max(self.commit_index, last.index)
+        self.last_applied = self.synced_index = last.index
+        self._ready.install = Installation(meta, keeps_log)
+        self.note(
+            "install",
+            "log_goes_on_after_snapshot" if keeps_log else "snapshot_is_ahead",
+            index=last.index,
+            base_term=last.term,
+            id=meta.id,
+            size=meta.size,
+            keeps_log=keeps_log,
+        )
+        self._take_over_configuration(meta, keeps_log)
+
+    def _take_over_configuration(self, meta: SnapshotMeta, keeps_log: bool) -> None:
+        if keeps_log:
+            self.configurations.compact(meta.last.index)
+        else:
+            self.configurations.reset(meta.configuration_index, meta.configuration)
+            self._use_newest_configuration("snapshot_is_ahead")
+
     def commit(self, index: int, why: str, holders: list[int] | None = None) -> None:
         """Everything up to `index` is committed."""
         self.assertions.commit_only_rises(self.commit_index, index, self.log.last_index)
@@ -385,6 +460,18 @@ class Server:
         """A proposal or read cannot be served here."""
         self._ready.refused.append(Refused(ticket, why))
 
+    def want_snapshot(self) -> None:
+        """Somebody must make a snapshot of the state machine."""
+        self._ready.snapshot_wanted = True
+
+    def keep_chunk(self, chunk: Chunk) -> None:
+        """A piece of a snapshot is to be written."""
+        self._ready.chunks.append(chunk)
+
+    def check_snapshot(self, meta: SnapshotMeta) -> None:
+        """All of a snapshot is there: somebody must verify it."""
+        self._ready.check = meta
+
     def place(self, ticket: Any, index: int) -> None:
         """A proposal has got its place in the log."""
         self._ready.placed.append(Placed(ticket, index, self.current_term))
@@ -440,9 +527,16 @@ HANDLERS: dict[type, Callable[[Server, Any], None]] = {
     Read: reads.on_read,
     ChangeMembership: membership.on_change_membership,
     Persisted: on_persisted,
+    StateMachineSynced: compaction.on_state_machine_synced,
+    SnapshotMade: snapshot.on_snapshot_made,
+    SnapshotFailed: snapshot.on_snapshot_failed,
+    SnapshotVerified: snapshot.on_snapshot_verified,
+    SnapshotDamaged: snapshot.on_snapshot_damaged,
     Undelivered: replication.on_undelivered,
     RequestVote: with_terms(election.on_request_vote),
     RequestVoteReply: with_terms(election.on_request_vote_reply),
     AppendEntries: with_terms(replication.on_append_entries),
     AppendEntriesReply: with_terms(replication.on_append_entries_reply),
+    InstallSnapshot: with_terms(snapshot.on_install_snapshot),
+    InstallSnapshotReply: with_terms(snapshot.on_install_snapshot_reply),
 }

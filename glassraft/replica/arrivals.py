@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from glassraft.jobqueue.machine import Outcome
-from glassraft.raft.messages import Message
+from glassraft.raft.messages import LogPosition, Message, SnapshotMeta
 
 if TYPE_CHECKING:
     from glassraft.replica.turn import Replica
@@ -145,6 +145,48 @@ class ReadArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueSynced:
+    """The queue's file holds, durably, what came of all entries up to this index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotTaken:
+    """A snapshot of the queue was made: its last entry, its size in bytes and its SHA-256."""
+
+    last: LogPosition
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotUnmade:
+    """There was no room for a snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotChecked:
+    """A received snapshot is whole, sound and on disk."""
+
+    snapshot: SnapshotMeta
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotUnsound:
+    """A received snapshot is not what its leader said."""
+
+    snapshot: SnapshotMeta
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFailed:
+    """What was done beside the turns could not be: the node ends with this error."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Somebody wants to see the node between two turns. `see` must be quick, and must not change it."""
 
@@ -162,5 +204,18 @@ class ShutDown:
 
 
 Arrival = (
-    MessageArrived | MessageLost | CommandArrived | TakeArrived | ReadArrived | Look | TimePassed | ShutDown
+    MessageArrived
+    | MessageLost
+    | CommandArrived
+    | TakeArrived
+    | ReadArrived
+    | QueueSynced
+    | SnapshotTaken
+    | SnapshotUnmade
+    | SnapshotChecked
+    | SnapshotUnsound
+    | WorkFailed
+    | Look
+    | TimePassed
+    | ShutDown
 )

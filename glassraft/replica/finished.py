@@ -51,10 +51,14 @@ class FinishedJobs:
                 for finished in self._watches.get(number, ())
             ]
 
-    def close(self) -> None:
-        """The node stops: nobody waits any longer."""
+    def look_again(self) -> None:
+        """Everybody looks for themselves: jobs may have finished without a word."""
         with self._lock:
-            self._closed = True
             for watches in self._watches.values():
                 for finished in watches:
                     finished.set()
+
+    def close(self) -> None:
+        """The node stops: nobody waits any longer."""
+        self._closed = True  # first: who comes now is told at once
+        self.look_again()

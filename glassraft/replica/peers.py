@@ -17,6 +17,8 @@ from glassraft.errors import BadArgument
 from glassraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     RequestVote,
     RequestVoteReply,
@@ -44,7 +46,12 @@ RECONNECT_AFTER_S = (0.02, 0.05, 0.1, 0.2)
 CONNECT_TIMEOUT_S = 1.0
 
 Bring = Callable[[Arrival], None]
-Request = RequestVote | AppendEntries
+Request = RequestVote | AppendEntries | InstallSnapshot
+REPLY_TO: dict[type, type] = {
+    RequestVote: RequestVoteReply,
+    AppendEntries: AppendEntriesReply,
+    InstallSnapshot: InstallSnapshotReply,
+}
 
 
 class Peer:
@@ -63,7 +70,7 @@ class Peer:
         self._small_is_up = False
         self._on_small: deque[tuple[Request, str, float]] = deque()
         self._bulk = Connection(host, port, connect_timeout_s=CONNECT_TIMEOUT_S)
-        self._for_bulk: queue.SimpleQueue[tuple[AppendEntries, Origin] | None] = queue.SimpleQueue()
+        self._for_bulk: queue.SimpleQueue[tuple[Request, Origin] | None] = queue.SimpleQueue()
         self._bulk_is_busy = False
         self._threads = [
             threading.Thread(target=self._read_small, name=f"n{id}-small", daemon=True),
@@ -87,17 +94,11 @@ class Peer:
 
     def send(self, message: Request, origin: Origin) -> None:
         """Called by the driver; never blocks. What cannot be sent comes back as MessageLost."""
-        if (
-            isinstance(message, AppendEntries)
-            and sum(len(entry.command) for entry in message.entries) > SMALL_BYTES
-        ):
-            why = self._send_bulk(message, origin)
-        else:
-            why = self._send_small(message, origin)
+        why = self._send_bulk(message, origin) if is_bulk(message) else self._send_small(message, origin)
         if why:
             self._lost(message, origin.id, why)
 
-    def _send_bulk(self, message: AppendEntries, origin: Origin) -> str:
+    def _send_bulk(self, message: Request, origin: Origin) -> str:
         """Hand it to the bulk connection's thread, or say why not."""
         if self._bulk_is_busy:
             return "an earlier large message is under way"
@@ -211,7 +212,7 @@ class Peer:
             else:
                 self._arrived(message, origin.id, struct)
 
-    def _call_bulk(self, message: AppendEntries, origin: Origin) -> tuple[dict[str, object] | None, str]:
+    def _call_bulk(self, message: Request, origin: Origin) -> tuple[dict[str, object] | None, str]:
         """The reply's struct, or why there is none."""
         try:
             method, params = to_call(message, self._context(origin))
@@ -226,9 +227,8 @@ class Peer:
             return None, fault.name
 
     def _arrived(self, request: Request, id: str, struct: Mapping[str, object]) -> None:
-        kind = "RequestVote" if isinstance(request, RequestVote) else "AppendEntries"
         try:
-            reply, context = from_reply(kind, struct, self._node)
+            reply, context = from_reply(type(request).__name__, struct, self._node)
         except BadArgument as error:
             self._lost(request, id, f"unreadable reply: {error}")
             return
@@ -236,6 +236,13 @@ class Peer:
             self._lost(request, id, f"answered by n{reply.sender}")
             return
         self._bring(MessageArrived(reply, origin_of(context)))
+
+
+def is_bulk(message: Request) -> bool:
+    """Whether it is too large for the connection of votes and heartbeats."""
+    if isinstance(message, AppendEntries):
+        return sum(len(entry.command) for entry in message.entries) > SMALL_BYTES
+    return isinstance(message, InstallSnapshot)
 
 
 def origin_of(context: Context) -> Origin:
@@ -262,12 +269,12 @@ class PeerNetwork:
 
     def expect_reply(self, arrived: MessageArrived) -> None:
         """The server answers each request with exactly one reply, in the order in which it steps them."""
-        kind = RequestVoteReply if isinstance(arrived.message, RequestVote) else AppendEntriesReply
+        kind = REPLY_TO[type(arrived.message)]
         self._waiting.setdefault((kind, arrived.message.sender), deque()).append(arrived)
 
     def send(self, message: Message, origin: Origin) -> None:
         """A request goes by its peer's connections, a reply by the call that it answers."""
-        if isinstance(message, RequestVote | AppendEntries):
+        if isinstance(message, Request):
             self._peers[message.receiver].send(message, origin)
         else:
             arrived = self._waiting[type(message), message.receiver].popleft()

@@ -15,6 +15,8 @@ from glassraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
+    InstallSnapshot,
+    InstallSnapshotReply,
     Message,
     RequestVote,
     RequestVoteReply,
@@ -27,6 +29,8 @@ KINDS: dict[type, str] = {
     RequestVoteReply: "RequestVoteReply",
     AppendEntries: "AppendEntries",
     AppendEntriesReply: "AppendEntriesReply",
+    InstallSnapshot: "InstallSnapshot",
+    InstallSnapshotReply: "InstallSnapshotReply",
 }
 
 
@@ -65,11 +69,30 @@ def _append_entries_reply(message: AppendEntriesReply) -> dict[str, Any]:
     }
 
 
+def _install_snapshot(message: InstallSnapshot) -> dict[str, Any]:
+    last = message.snapshot.last
+    return {
+        "last": [last.term, last.index],
+        "snapshot": message.snapshot.id,
+        "size": message.snapshot.size,
+        "offset": message.offset,
+        "count": len(message.data),
+        "done": message.done,
+        "round": message.round,
+    }
+
+
+def _install_snapshot_reply(message: InstallSnapshotReply) -> dict[str, Any]:
+    return {"offset": message.offset, "installed": message.installed, "round": message.round}
+
+
 FIELDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     RequestVote: _request_vote,
     RequestVoteReply: _request_vote_reply,
     AppendEntries: _append_entries,
     AppendEntriesReply: _append_entries_reply,
+    InstallSnapshot: _install_snapshot,
+    InstallSnapshotReply: _install_snapshot_reply,
 }
 
 
@@ -95,7 +118,11 @@ class Recorder:
         """A message goes out now."""
         kind = type(message)
         fields = FIELDS[kind](message)
-        why = message.why if isinstance(message, RequestVoteReply | AppendEntriesReply) else ""
+        why = (
+            message.why
+            if isinstance(message, RequestVoteReply | AppendEntriesReply | InstallSnapshotReply)
+            else ""
+        )
         self.writer.write(
             "send",
             self._term(),

@@ -42,6 +42,7 @@ from glassraft.rpc.faults import Fault
 from glassraft.rpc.methods import LATER, Call, Later, Method, as_fault
 from glassraft.rpc.raft_calls import (
     APPEND_ENTRIES_SIGNATURE,
+    INSTALL_SNAPSHOT_SIGNATURE,
     REQUEST_VOTE_SIGNATURE,
     Context,
     Reply,
@@ -126,6 +127,9 @@ class Service:
         served["AppendEntries"] = Method(
             self.append_entries, APPEND_ENTRIES_SIGNATURE, 7, _help(self.append_entries), vital=True
         )
+        served["InstallSnapshot"] = Method(
+            self.install_snapshot, INSTALL_SNAPSHOT_SIGNATURE, 8, _help(self.install_snapshot)
+        )
         served["State"] = Method(self.state, ("struct", "int"), 0, _help(self.state))
         served["Events"] = Method(self.events, ("struct", "int"), 1, _help(self.events))
         served["Ping"] = Method(self.ping, ("struct",), 0, _help(self.ping))
@@ -159,6 +163,22 @@ class Service:
         """A leader replicates entries, or says that it lives (§5.3). `entries` is JSON, docs/wire.md."""
         params = (term, leaderId, prevLogIndex, prevLogTerm, entries, leaderCommit, context)
         return self._from_peer(call, "AppendEntries", params)
+
+    def install_snapshot(
+        self,
+        call: Call,
+        term: int,
+        leaderId: int,
+        lastIncludedIndex: int,
+        lastIncludedTerm: int,
+        offset: int,
+        data: bytes,
+        done: bool,
+        context: dict[str, Any],
+    ) -> str:
+        """A leader sends a chunk of a snapshot to a node whose next entry is gone from its log (§7)."""
+        params = (term, leaderId, lastIncludedIndex, lastIncludedTerm, offset, data, done, context)
+        return self._from_peer(call, "InstallSnapshot", params)
 
     def _from_peer(self, call: Call, method: str, params: Sequence[Any]) -> str:
         message, context = from_call(method, params, self._id)

@@ -52,6 +52,7 @@ def event_state(replica: Replica) -> dict[str, object]:
         "last_log_index": server.log.last.index,
         "last_log_term": server.log.last.term,
         "first_log_index": server.log.first_index,
+        "base_term": server.log.base.term,
         "log": [[first, last, term] for first, last, term in server.log.terms],
         "peers": {
             str(peer): [progress.next_index, progress.match_index]

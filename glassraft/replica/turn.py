@@ -4,10 +4,11 @@ One turn takes what has arrived, lets the server step all of it, and does what i
 asks for, in the one order that is safe:
 
     1  a leader's AppendEntries go out, while
-    2  hard state and entries are made durable, in one transaction
+    2  hard state and entries are made durable, in one transaction; so is a snapshot that takes the log's place
     3  everything that depended on 2 goes out
     4  what is committed is applied to the queue
     5  whoever waited for it is told
+    6  what the queue's disk holds goes from the log, a bounded piece a turn
 
 It is given its disk, its queue, its network and its clock. So a simulator runs the same
 code, and cuts it between any two effects by raising from one of them. Nothing in here
@@ -21,8 +22,23 @@ from typing import Any, NamedTuple, Protocol
 
 from glassraft.jobqueue import commands
 from glassraft.jobqueue.machine import Machine, Outcome
-from glassraft.raft.messages import AppendEntries, Entry, LogPosition, Message
-from glassraft.raft.ready import HardState, Persisted, Propose, Read, Ready, TimeIs, Undelivered
+from glassraft.raft.messages import AppendEntries, Entry, InstallSnapshot, LogPosition, Message, SnapshotMeta
+from glassraft.raft.ready import (
+    Chunk,
+    HardState,
+    Installation,
+    Persisted,
+    Propose,
+    Read,
+    Ready,
+    SnapshotDamaged,
+    SnapshotFailed,
+    SnapshotMade,
+    SnapshotVerified,
+    StateMachineSynced,
+    TimeIs,
+    Undelivered,
+)
 from glassraft.raft.server import APPLY_BATCH_ENTRIES, Server
 from glassraft.replica.arrivals import (
     Applied,
@@ -33,13 +49,19 @@ from glassraft.replica.arrivals import (
     MessageArrived,
     MessageLost,
     Origin,
+    QueueSynced,
     ReadArrived,
     Result,
     Settles,
     ShutDown,
+    SnapshotChecked,
+    SnapshotTaken,
+    SnapshotUnmade,
+    SnapshotUnsound,
     TakeArrived,
     TimePassed,
     Unserved,
+    WorkFailed,
 )
 from glassraft.replica.cluster_clock import ClusterClock
 from glassraft.replica.digests import Digests
@@ -57,6 +79,20 @@ class Disk(Protocol):
     def persisted(self, last_log: LogPosition) -> Persisted:
         """What the server is told then."""
 
+    def install(
+        self,
+        hard_state: HardState | None,
+        truncate_from: int | None,
+        entries: Sequence[Entry],
+        installation: Installation,
+        queue_file: str,
+        configuration: str,
+    ) -> None:
+        """save(), and a snapshot takes the log's place: all of it is durable when it returns, or nothing."""
+
+    def compact(self, base: LogPosition) -> None:
+        """The entries up to `base` are gone when it returns; the queue's file holds what came of them, durably."""
+
 
 class Queue(Protocol):
     """What commands are applied to: storage.QueueStore, or a simulated one."""
@@ -68,6 +104,37 @@ class Queue(Protocol):
 
     def commit(self) -> None:
         """Let readers have what was applied. Nobody's answer waits for it to be durable: the log is."""
+
+    def go_on_from(self, file: str) -> None:
+        """Be an installed snapshot from now on: `machine` is another."""
+
+
+class Snapshots(Protocol):
+    """What takes its time with the queue's file, away from the turn: replica.SnapshotKeeper, or a simulated one."""
+
+    def sync(self, index: int) -> None:
+        """Make durable what the queue has committed, up to `index`; then QueueSynced arrives. Never blocks."""
+
+    def make(self) -> None:
+        """Make a snapshot of what the queue has committed; then SnapshotTaken or SnapshotUnmade arrives.
+
+        Never blocks.
+        """
+
+    def drop(self) -> None:
+        """The snapshot that was made is not needed any longer. Never blocks."""
+
+    def write(self, chunk: Chunk) -> None:
+        """Keep a piece of a snapshot that is being received."""
+
+    def check(self, snapshot: SnapshotMeta) -> None:
+        """All of it is there; then SnapshotChecked or SnapshotUnsound arrives. Never blocks."""
+
+    def put_in_place(self, snapshot: SnapshotMeta) -> tuple[str, str]:
+        """A checked snapshot gets its name as the queue's file, durably: that name, and its configuration's text."""
+
+    def remove_left(self) -> None:
+        """The queue's file before the installed one is not needed any longer. Never blocks."""
 
 
 class Network(Protocol):
@@ -95,6 +162,9 @@ class Watchers(Protocol):
 
     def waiting_for(self, outcomes: Sequence[Outcome]) -> Sequence[Event]:
         """Whom to wake, because of what was applied, once readers can see it."""
+
+    def look_again(self) -> None:
+        """Wake everybody: a snapshot was installed, and nobody tells what was applied on the way there."""
 
 
 NEVER = float("inf")
@@ -144,10 +214,12 @@ class Replica:
         cluster_clock: ClusterClock,
         make_recorder: Callable[["Replica"], Recorder],
         watchers: Watchers,
+        snapshots: Snapshots,
         rules: TurnRules | None = None,
     ) -> None:
         self.disk = disk
         self.queue = queue
+        self.snapshots = snapshots
         self.network = network
         self.clock = clock
         self.cluster_clock = cluster_clock
@@ -187,9 +259,9 @@ class Replica:
     def _opening(self, now: float) -> str:
         """The empty entry of a new leader's term carries the time, which goes on from its log's last stamp."""
         last = self.server.log.last_index
-        newest = self.server.log.slice(last, max_entries=1, max_bytes=1) if last else ()
-        for entry in newest:
-            self.cluster_clock.goes_on_from(commands.stamp_of(entry.command), now)
+        if last >= self.server.log.first_index:
+            [newest] = self.server.log.slice(last, max_entries=1, max_bytes=1)
+            self.cluster_clock.goes_on_from(commands.stamp_of(newest.command), now)
         self.cluster_clock.goes_on_from(self.queue.machine.now_ms, now)
         return commands.opening(self.cluster_clock.stamp(now, self.clock.wall_ms()))
 
@@ -231,13 +303,15 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
 def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
     """The one safe order (see the head of this file)."""
     _send(replica, ready.messages_now)
+    for chunk in ready.chunks:
+        replica.snapshots.write(chunk)
     if not replica.rules.disk_before_messages():
         _send(replica, ready.messages_after)
         ready.messages_after.clear()
     if ready.must_persist:
         if not replica.rules.disk_before_counting():
             _count_unsaved(replica, ready, now)
-        replica.disk.save(ready.hard_state, ready.truncate_from, ready.entries)
+        _persist(replica, ready)
         replica.server.step(replica.disk.persisted(replica.server.log.last), now)
         _note_down(replica)
     _send(replica, ready.messages_after)
@@ -251,6 +325,7 @@ def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
         _commit_queue(replica)
     for ticket in ready.reads:
         ticket.settle(Confirmed(replica.queue.machine.applied_index))
+    _look_after_log(replica, ready)
     if replica.server.role != "leader":
         _tell_those_who_wait_for_a_leader(replica)
 
@@ -260,6 +335,40 @@ def _count_unsaved(replica: Replica, ready: Ready, now: float) -> None:
     hard_state = ready.hard_state or replica.server.durable_state
     replica.server.step(Persisted(hard_state, replica.server.log.last), now)
     _note_down(replica)
+
+
+def _persist(replica: Replica, ready: Ready) -> None:
+    if ready.install is None:
+        return replica.disk.save(ready.hard_state, ready.truncate_from, ready.entries)
+    # A kill before the disk's transaction leaves the old file in use, one after it the new.
+    file, configuration = replica.snapshots.put_in_place(ready.install.snapshot)
+    replica.disk.install(
+        ready.hard_state, ready.truncate_from, ready.entries, ready.install, file, configuration
+    )
+    replica.queue.go_on_from(file)
+    replica.commit_due = NEVER
+    machine = replica.queue.machine
+    replica.digests.remember(machine.applied_index, machine.digest)
+    replica.takes.refuse_all("not_leader")
+    replica.takes = WaitingTakes(machine)
+    replica.watchers.look_again()
+    replica.snapshots.remove_left()
+
+
+def _look_after_log(replica: Replica, ready: Ready) -> None:
+    """Compaction and snapshots (§7): a stride goes from the log, and what takes its time is begun."""
+    if ready.compact_to is not None:
+        replica.disk.compact(ready.compact_to)
+    if ready.sync_wanted:
+        _commit_queue(replica)
+        replica.snapshots.sync(replica.queue.machine.applied_index)
+    if ready.drop_snapshot:
+        replica.snapshots.drop()
+    if ready.snapshot_wanted:
+        _commit_queue(replica)
+        replica.snapshots.make()
+    if ready.check is not None:
+        replica.snapshots.check(ready.check)
 
 
 def _note_down(replica: Replica) -> None:
@@ -399,12 +508,40 @@ def _message(replica: Replica, arrival: MessageArrived, now: float) -> None:
 def _lost(replica: Replica, arrival: MessageLost, now: float) -> None:
     message = arrival.message
     replica.recorder.lost(message, arrival.id, arrival.why)
-    if isinstance(message, AppendEntries):
+    if isinstance(message, AppendEntries | InstallSnapshot):
         replica.server.step(Undelivered(message.receiver, message.round), now)
 
 
 def _read(replica: Replica, arrival: ReadArrived, now: float) -> None:
     replica.server.step(Read(PendingRead(arrival.ticket, now + PENDING_S)), now)
+
+
+def _queue_synced(replica: Replica, arrival: QueueSynced, now: float) -> None:
+    replica.server.step(StateMachineSynced(arrival.index), now)
+
+
+def _snapshot_taken(replica: Replica, arrival: SnapshotTaken, now: float) -> None:
+    server, last = replica.server, arrival.last
+    configuration_index, configuration = server.configuration_at(last.index)
+    id = f"n{server.id}-{last.term}-{last.index}-{arrival.sha256[:12]}"
+    snapshot = SnapshotMeta(last, id, arrival.size, arrival.sha256, configuration, configuration_index)
+    server.step(SnapshotMade(snapshot), now)
+
+
+def _snapshot_unmade(replica: Replica, arrival: SnapshotUnmade, now: float) -> None:
+    replica.server.step(SnapshotFailed(), now)
+
+
+def _snapshot_checked(replica: Replica, arrival: SnapshotChecked, now: float) -> None:
+    replica.server.step(SnapshotVerified(arrival.snapshot), now)
+
+
+def _snapshot_unsound(replica: Replica, arrival: SnapshotUnsound, now: float) -> None:
+    replica.server.step(SnapshotDamaged(arrival.snapshot), now)
+
+
+def _work_failed(replica: Replica, arrival: WorkFailed, now: float) -> None:
+    raise arrival.error
 
 
 def _look(replica: Replica, arrival: Look, now: float) -> None:
@@ -438,6 +575,12 @@ STEPS: dict[type, Callable[[Replica, Any, float], None]] = {
     TakeArrived: _take,
     ReadArrived: _read,
     Look: _look,
+    QueueSynced: _queue_synced,
+    SnapshotTaken: _snapshot_taken,
+    SnapshotUnmade: _snapshot_unmade,
+    SnapshotChecked: _snapshot_checked,
+    SnapshotUnsound: _snapshot_unsound,
+    WorkFailed: _work_failed,
     TimePassed: _time_passed,
     ShutDown: _shut_down,
 }

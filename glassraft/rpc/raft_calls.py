@@ -12,24 +12,38 @@ from typing import Any
 
 from glassraft.errors import BadArgument
 from glassraft.json_encoder import make_encoder
-from glassraft.raft.configuration import addresses_in, parse_configuration
+from glassraft.raft.configuration import addresses_in, configuration_text, parse_configuration
 from glassraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
     EntryKind,
+    InstallSnapshot,
+    InstallSnapshotReply,
     LogPosition,
     RequestVote,
     RequestVoteReply,
+    SnapshotMeta,
 )
 
 INT64_MAX = 2**63 - 1
 
-Request = RequestVote | AppendEntries
-Reply = RequestVoteReply | AppendEntriesReply
+Request = RequestVote | AppendEntries | InstallSnapshot
+Reply = RequestVoteReply | AppendEntriesReply | InstallSnapshotReply
 
 REQUEST_VOTE_SIGNATURE = ("struct", "int", "int", "int", "int", "struct")
 APPEND_ENTRIES_SIGNATURE = ("struct", "int", "int", "int", "int", "string", "int", "struct")
+INSTALL_SNAPSHOT_SIGNATURE = (
+    "struct",
+    "int",
+    "int",
+    "int",
+    "int",
+    "int",
+    "base64",
+    "boolean",
+    "struct",
+)
 """The result's type and the parameters', as `rpc.server.Method` wants them; all are required."""
 
 
@@ -93,11 +107,34 @@ def to_call(message: Request, context: Context) -> tuple[str, tuple[Any, ...]]:
         if message.transfer:
             struct["transfer"] = True
         return "RequestVote", (message.term, message.sender, last.index, last.term, struct)
+    if isinstance(message, InstallSnapshot):
+        return "InstallSnapshot", _install_snapshot_params(message, struct)
     struct["round"] = message.round
     prev = message.prev_log
     entries = entries_text(message.entries)
     params = (message.term, message.sender, prev.index, prev.term, entries, message.leader_commit, struct)
     return "AppendEntries", params
+
+
+def _install_snapshot_params(message: InstallSnapshot, struct: dict[str, Any]) -> tuple[Any, ...]:
+    snapshot = message.snapshot
+    struct["round"] = message.round
+    struct["snapshot"] = snapshot.id
+    struct["size"] = snapshot.size
+    struct["sha256"] = snapshot.sha256
+    struct["configuration"] = configuration_text(snapshot.configuration, {}, 0)
+    struct["configurationIndex"] = snapshot.configuration_index
+    last = snapshot.last
+    return (
+        message.term,
+        message.sender,
+        last.index,
+        last.term,
+        message.offset,
+        message.data,
+        message.done,
+        struct,
+    )
 
 
 def from_call(method: str, params: Sequence[Any], receiver: int) -> tuple[Request, Context]:
@@ -106,7 +143,9 @@ def from_call(method: str, params: Sequence[Any], receiver: int) -> tuple[Reques
         return _from_request_vote(params, receiver)
     if method == "AppendEntries":
         return _from_append_entries(params, receiver)
-    raise BadArgument(f"{method!r} is not one of Raft's calls: RequestVote, AppendEntries")
+    if method == "InstallSnapshot":
+        return _from_install_snapshot(params, receiver)
+    raise BadArgument(f"{method!r} is not one of Raft's calls: RequestVote, AppendEntries, InstallSnapshot")
 
 
 def _from_request_vote(params: Sequence[Any], receiver: int) -> tuple[RequestVote, Context]:
@@ -147,6 +186,49 @@ def _from_append_entries(params: Sequence[Any], receiver: int) -> tuple[AppendEn
         round=_natural(params[6], "round"),
     )
     return message, context
+
+
+def _from_install_snapshot(params: Sequence[Any], receiver: int) -> tuple[InstallSnapshot, Context]:
+    if len(params) != 8 or type(params[5]) is not bytes or type(params[7]) is not dict:
+        raise BadArgument(
+            "InstallSnapshot takes term, leaderId, lastIncludedIndex, lastIncludedTerm, offset, data, done, a struct"
+        )
+    names = ("term", "leaderId", "lastIncludedIndex", "lastIncludedTerm", "offset", "data", "done")
+    named = dict(zip(names, params, strict=False))
+    context = Context.from_struct(params[7])
+    snapshot = _snapshot(named, params[7])
+    offset, data, done = _natural(named, "offset"), params[5], _truth(named, "done")
+    end = offset + len(data)
+    if end > snapshot.size or done != (end == snapshot.size):
+        raise BadArgument(
+            f"a chunk from {offset} to {end}, done: {done}, does not fit a snapshot of {snapshot.size}"
+        )
+    message = InstallSnapshot(
+        sender=_sender(named, "leaderId", context),
+        receiver=receiver,
+        term=_natural(named, "term"),
+        snapshot=snapshot,
+        offset=offset,
+        data=data,
+        done=done,
+        round=_natural(params[7], "round"),
+    )
+    return message, context
+
+
+def _snapshot(named: Mapping[str, Any], struct: Mapping[str, Any]) -> SnapshotMeta:
+    try:
+        configuration = parse_configuration(_text(struct, "configuration"))
+    except ValueError as error:
+        raise BadArgument(f"configuration: {error}") from None
+    return SnapshotMeta(
+        last=LogPosition(_natural(named, "lastIncludedTerm"), _natural(named, "lastIncludedIndex")),
+        id=_text(struct, "snapshot"),
+        size=_natural(struct, "size"),
+        sha256=_text(struct, "sha256"),
+        configuration=configuration,
+        configuration_index=_natural(struct, "configurationIndex"),
+    )
 
 
 def _sender(named: Mapping[str, Any], name: str, context: Context) -> int:
@@ -237,6 +319,11 @@ def to_reply(reply: Reply, context: Context) -> dict[str, Any]:
             struct["preVote"] = True
             struct["round"] = reply.round
         return struct
+    if isinstance(reply, InstallSnapshotReply):
+        struct["round"] = reply.round
+        struct["offset"] = reply.offset
+        struct["installed"] = reply.installed
+        return struct
     struct["success"] = reply.success
     struct["round"] = reply.round
     struct["matchIndex"] = reply.match_index
@@ -284,9 +371,22 @@ def _append_reply(struct: Mapping[str, Any], sender: int, receiver: int) -> Appe
     )
 
 
+def _install_reply(struct: Mapping[str, Any], sender: int, receiver: int) -> InstallSnapshotReply:
+    return InstallSnapshotReply(
+        sender=sender,
+        receiver=receiver,
+        term=_natural(struct, "term"),
+        round=_natural(struct, "round"),
+        offset=_natural(struct, "offset"),
+        installed=_truth(struct, "installed"),
+        why=_text(struct, "why"),
+    )
+
+
 _REPLIES: Mapping[str, Callable[[Mapping[str, Any], int, int], Reply]] = {
     "RequestVote": _vote_reply,
     "AppendEntries": _append_reply,
+    "InstallSnapshot": _install_reply,
 }
 
 

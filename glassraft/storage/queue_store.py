@@ -5,6 +5,7 @@ little older, never torn, and the log goes on from there. Users may open it with
 Next: jobqueue/machine.py, which says what applying means.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.jobqueue.reader import QueueReader
 from glassraft.raft.log import Log
 from glassraft.raft.messages import Entry, LogPosition
-from glassraft.storage.creation import new_database
+from glassraft.storage.creation import new_database, sync_folder
 from glassraft.storage.identity import (
     DiskFailed,
     Identity,
@@ -25,6 +26,7 @@ from glassraft.storage.identity import (
     the_row,
     translated_errors,
 )
+from glassraft.storage.snapshot_file import remove
 
 CHECKPOINT_PAGES = 4_000
 
@@ -32,14 +34,53 @@ IDLE_READERS = 8
 """So many connections of readers are kept for the next ones; each has a cache of its own."""
 
 
+class Readers:
+    """Connections of those who read one file, kept for the next ones. For any number of threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._is_closed = False
+
+    def take(self) -> sqlite3.Connection:
+        """A connection for one thread, until it is given back."""
+        with suppress(IndexError):
+            return self._idle.pop()
+        connection = connect(self.path)
+        connection.execute("PRAGMA query_only = 1")
+        return connection
+
+    def give_back(self, connection: sqlite3.Connection) -> None:
+        """Somebody has read what they wanted."""
+        if len(self._idle) < IDLE_READERS and not self._is_closed:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        if self._is_closed:  # perhaps in between
+            self.close()
+
+    def close(self) -> None:
+        """Close what is idle, and later what is given back."""
+        self._is_closed = True
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+
 class QueueStore:
     """The open queue file of one node. `apply` belongs to one thread at a time; readers have their own connections."""
 
     def __init__(self, path: Path, identity: Identity) -> None:
         """Open an existing file. Raises WrongFile, DamagedFile or DiskFailed, each saying what to do."""
+        self._identity = identity
+        self._left: list[tuple[Path, sqlite3.Connection]] = []
+        self._open(path)
+
+    def _open(self, path: Path) -> None:
+        identity = self._identity
         self.path = path
         self.connection = connect(path)
-        self._idle_readers: list[sqlite3.Connection] = []
+        self._readers = Readers(path)
         try:
             with translated_errors(path):
                 check_header(self.connection, path)
@@ -75,6 +116,11 @@ class QueueStore:
     def check_against(self, log: Log) -> None:
         """The queue must be what this log leads to. Raises WrongFile when it is ahead of it, or beside it."""
         applied = LogPosition(self.machine.applied_term, self.machine.applied_index)
+        if applied.index < log.base.index:
+            raise WrongFile(
+                f"{self.path} has applied entries up to {applied.index}, and the log beside it begins after "
+                f"{log.base.index}: it is an older copy. Put back the two files that belong together"
+            )
         if not log.matches(applied):
             raise WrongFile(
                 f"{self.path} has applied entry {applied.index} of term {applied.term}, which the raft file beside it "
@@ -109,30 +155,53 @@ class QueueStore:
                 self.machine.flush()
                 self.connection.execute("COMMIT")
 
+    def sync(self) -> None:
+        """Make durable what was committed before. From any thread; takes as long as the disk does.
+
+        A commit writes SQLite's write-ahead log, and what is copied from there into the file is synced
+        by SQLite itself. The file must not be opened here: closing it would drop SQLite's locks on it.
+        """
+        with translated_errors(self.path):
+            with suppress(FileNotFoundError):  # all of it is in the file already
+                descriptor = os.open(self.path.with_name(self.path.name + "-wal"), os.O_RDWR)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+            sync_folder(self.path.parent)
+
+    def go_on_from(self, file: str) -> None:
+        """Serve another file of the same folder from now on: a snapshot's, which holds all of this one and more.
+
+        Who reads the old one just now reads on. remove_left() closes and removes it, in its own time.
+        """
+        self._left.append((self.path, self.connection))
+        self._readers.close()
+        self._open(self.path.parent / file)
+
+    def remove_left(self) -> None:
+        """Close and remove the files that this store went on from. From any one thread."""
+        while self._left:
+            path, connection = self._left.pop()
+            with suppress(sqlite3.Error):  # nobody needs what it holds
+                connection.close()
+            remove(path)
+
     @contextmanager
     def reading(self) -> Iterator[QueueReader]:
         """A view of what is applied, for one thread at a time; the writer and it never wait for each other."""
-        with translated_errors(self.path):
-            connection = self._reader()
+        readers = self._readers
+        with translated_errors(readers.path):
+            connection = readers.take()
             try:
                 yield QueueReader(connection)
             finally:
-                if len(self._idle_readers) < IDLE_READERS:
-                    self._idle_readers.append(connection)
-                else:
-                    connection.close()
-
-    def _reader(self) -> sqlite3.Connection:
-        with suppress(IndexError):
-            return self._idle_readers.pop()
-        connection = connect(self.path)
-        connection.execute("PRAGMA query_only = 1")
-        return connection
+                readers.give_back(connection)
 
     def close(self) -> None:
         """Close the file and all idle readers. What a failing disk does not take now, the log brings again."""
-        while self._idle_readers:
-            self._idle_readers.pop().close()
+        self._readers.close()
+        self.remove_left()
         with suppress(DiskFailed):
             self.commit()
         with translated_errors(self.path):

@@ -5,16 +5,18 @@ alone. Next: queue_store.py, for what is applied; raft/server.py, for who decide
 """
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from glassraft.raft.configuration import Configuration, parse_configuration
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
 from glassraft.raft.messages import Entry, LogPosition
-from glassraft.raft.ready import HardState, Persisted
+from glassraft.raft.ready import HardState, Installation, Persisted
 from glassraft.storage.creation import new_database
 from glassraft.storage.identity import (
+    WHAT_TO_DO_WITH_DAMAGE,
+    DamagedFile,
     Identity,
     WrongFile,
     check_header,
@@ -76,6 +78,7 @@ class RaftStore:
                 hard_state = the_row(self.connection, path, "SELECT term, voted_for FROM hard_state")
                 self.hard_state = HardState(*hard_state)
                 self.queue_file = str(the_row(self.connection, path, "SELECT queue_file FROM snapshot")[0])
+                self.check_beginning()
             self._lengthen_wal()
         except BaseException:
             self.connection.close()
@@ -130,12 +133,30 @@ class RaftStore:
 
     # Reading
 
+    @property
+    def base(self) -> LogPosition:
+        """The last entry that the queue's file stands for alone: the log begins after it (§7)."""
+        return LogPosition(*the_row(self.connection, self.path, "SELECT term, idx FROM snapshot"))
+
+    def check_beginning(self) -> None:
+        """The log must go on from its base. Raises DamagedFile."""
+        first = self.connection.execute("SELECT min(idx) FROM log").fetchone()[0]
+        base = self.base.index
+        if first is not None and first != base + 1:
+            raise DamagedFile(
+                f"{self.path} is damaged (its log begins at {first}, after {base} was compacted): "
+                f"{WHAT_TO_DO_WITH_DAMAGE}"
+            )
+
     def load_log(self) -> Log:
         """The log as `Server` wants it: every term's run, the newest entries, and a reader for the rest."""
         with translated_errors(self.path):
-            last_index = self.connection.execute("SELECT max(idx) FROM log").fetchone()[0] or 0
+            base = self.base
+            last_index = self.connection.execute("SELECT max(idx) FROM log").fetchone()[0] or base.index
             terms = self.connection.execute("SELECT term, first_idx FROM terms ORDER BY term").fetchall()
-        return Log(terms=terms, tail=self._tail(last_index), last_index=last_index, read=self.read_some)
+        return Log(
+            base=base, terms=terms, tail=self._tail(last_index), last_index=last_index, read=self.read_some
+        )
 
     def load_history(self) -> list[tuple[int, Configuration]]:
         """The configurations that the log stands under, oldest first, each with its entry's index."""
@@ -184,24 +205,62 @@ class RaftStore:
 
     def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
         """Make all of it durable, in one transaction and one sync. Raises DiskFailed; then nothing was written."""
-        with translated_errors(self.path):
-            execute = self.connection.execute
-            execute("BEGIN IMMEDIATE")
-            try:
-                if hard_state is not None:
-                    execute("UPDATE hard_state SET term = ?, voted_for = ?", hard_state)
-                if truncate_from is not None:
-                    execute("DELETE FROM log WHERE idx >= ?", (truncate_from,))
-                    execute("DELETE FROM terms WHERE first_idx >= ?", (truncate_from,))
-                    execute("DELETE FROM membership WHERE idx >= ?", (truncate_from,))
-                self._insert(entries)
-                execute("COMMIT")
-            except BaseException:
-                if self.connection.in_transaction:
-                    execute("ROLLBACK")
-                raise
+        with self._transaction():
+            self._write_state(hard_state, truncate_from)
+            self._insert(entries)
         if hard_state is not None:
             self.hard_state = hard_state
+
+    def install(
+        self,
+        hard_state: HardState | None,
+        truncate_from: int | None,
+        entries: Sequence[Entry],
+        installation: Installation,
+        queue_file: str,
+        configuration: str,
+    ) -> None:
+        """save(), and in the same transaction a snapshot, `queue_file`, takes the log's place (§7).
+
+        Either all of it is durable, the file's name with it, or nothing. Raises DiskFailed.
+        """
+        snapshot = installation.snapshot
+        with self._transaction():
+            execute = self.connection.execute
+            self._write_state(hard_state, truncate_from)
+            if not installation.keeps_log:
+                for table in ("log", "terms", "membership"):
+                    execute(f"DELETE FROM {table}")
+            self._cut_below(snapshot.last)
+            execute("DELETE FROM membership WHERE idx <= ?", (snapshot.last.index,))
+            execute("INSERT INTO membership VALUES (?, 0, ?)", (snapshot.configuration_index, configuration))
+            execute("UPDATE snapshot SET queue_file = ?", (queue_file,))
+            self._insert(entries)
+        if hard_state is not None:
+            self.hard_state = hard_state
+        self.queue_file = queue_file
+
+    def _write_state(self, hard_state: HardState | None, truncate_from: int | None) -> None:
+        execute = self.connection.execute
+        if hard_state is not None:
+            execute("UPDATE hard_state SET term = ?, voted_for = ?", hard_state)
+        if truncate_from is not None:
+            execute("DELETE FROM log WHERE idx >= ?", (truncate_from,))
+            execute("DELETE FROM terms WHERE first_idx >= ?", (truncate_from,))
+            execute("DELETE FROM membership WHERE idx >= ?", (truncate_from,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All that is done within becomes durable together, or nothing of it."""
+        with translated_errors(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+                raise
 
     def _insert(self, entries: Sequence[Entry]) -> None:
         previous_term = 0
@@ -218,6 +277,31 @@ class RaftStore:
         self.connection.executemany(
             "INSERT INTO membership VALUES (?, ?, ?)",
             [(entry.index, entry.term, entry.command) for entry in entries if entry.kind == "configuration"],
+        )
+
+    def compact(self, base: LogPosition) -> None:
+        """Let the entries up to `base` go, in one transaction (§7). The queue's file must hold them on disk.
+
+        Raises DiskFailed; then nothing was written.
+        """
+        with self._transaction():
+            self._cut_below(base)
+
+    def _cut_below(self, base: LogPosition) -> None:
+        execute = self.connection.execute
+        execute("UPDATE snapshot SET idx = ?, term = ?", (base.index, base.term))
+        execute("DELETE FROM log WHERE idx <= ?", (base.index,))
+        # The term that goes on above the base begins there now; those before it are gone.
+        execute(
+            "DELETE FROM terms WHERE first_idx <= ?1"
+            " AND term IS NOT (SELECT term FROM log WHERE idx = ?1 + 1)",
+            (base.index,),
+        )
+        execute("UPDATE terms SET first_idx = ?1 + 1 WHERE first_idx <= ?1", (base.index,))
+        # A configuration counts until the next: the last one up to the base is the base's.
+        execute(
+            "DELETE FROM membership WHERE idx < (SELECT max(idx) FROM membership WHERE idx <= ?)",
+            (base.index,),
         )
 
     def persisted(self, last_log: LogPosition) -> Persisted:

@@ -13,7 +13,7 @@ from random import Random
 from typing import Literal
 
 from glassraft.raft.assertions import Assertions
-from glassraft.raft.messages import AppendEntries, Message
+from glassraft.raft.messages import AppendEntries, InstallSnapshot, Message
 from glassraft.raft.ready import ChangeMembership, Note, Propose, Read, Settings
 from glassraft.raft.rules import Rules
 from tests.raft.properties import Broken, Properties
@@ -98,6 +98,7 @@ class Chaos(Properties):
         """Until when what is sent to a node takes long."""
         self.unheard: set[int] = set()
         manners = Random(f"{seed} manners")  # its own, so that what else a seed plays does not depend on it
+        habits = Random(f"{seed} habits")
         size = random.choice(SIZES)
         self.changes = 0
         self.world = make_world(
@@ -113,6 +114,10 @@ class Chaos(Properties):
                 uncommitted_entries=random.choice((5, 10_000)),
                 pre_vote=manners.random() < 0.6,
                 check_quorum=manners.random() < 0.6,
+                kept_entries=habits.choice((2, 10_000)),
+                kept_for_snapshot=habits.choice((8, 20_000)),
+                compact_entries=habits.choice((1, 3)),
+                chunk_bytes=habits.choice((150, 1 << 20)),
             ),
             rules=rules,
             assertions=assertions,
@@ -120,6 +125,7 @@ class Chaos(Properties):
             tail_entries=random.choice((4, 10_000)),
             together_s=random.choice((0.0, 0.005, 0.05)),
             before_effect=self.before_effect,
+            sync_s=lambda: habits.expovariate(20),
         )
         self.world.network.delays = self.delays
         for node in self.world.nodes.values():
@@ -144,7 +150,10 @@ class Chaos(Properties):
         return self.random.expovariate(200)
 
     def lost(self, message: Message) -> None:
-        if isinstance(message, AppendEntries) and self.random.random() < self.weather.reported:
+        if (
+            isinstance(message, AppendEntries | InstallSnapshot)
+            and self.random.random() < self.weather.reported
+        ):
             at = self.world.clock + self.random.expovariate(20)
             self.world.network.report_undelivered(message, at)
 
@@ -251,7 +260,9 @@ class Chaos(Properties):
         """Back again; the state machine may have lost the last that it had applied."""
         self.crash_after.pop(node.id, None)
         applied = len(node.applied)
-        self.world.restart(node.id, applied=self.random.choice((applied, self.random.randint(0, applied))))
+        self.world.restart(
+            node.id, applied=self.random.choice((applied, self.random.randint(node.synced, applied)))
+        )
 
     def crashed(self, node: Node) -> None:
         self.crash_after.pop(node.id, None)

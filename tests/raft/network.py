@@ -9,14 +9,26 @@ import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from glassraft.raft.messages import AppendEntries, Message
-from glassraft.raft.ready import Undelivered
+from glassraft.raft.messages import AppendEntries, InstallSnapshot, Message
+from glassraft.raft.ready import (
+    SnapshotDamaged,
+    SnapshotMade,
+    SnapshotVerified,
+    StateMachineSynced,
+    Undelivered,
+)
 
 Link = tuple[int, int]
 """A direction: (sender, receiver)."""
 
 Pick = Callable[[Message], bool]
 """Chooses messages."""
+
+Work = StateMachineSynced | SnapshotMade | SnapshotVerified | SnapshotDamaged
+"""What came of work that a server's process does beside its turns; it ends with the process."""
+
+Report = Undelivered | Work
+"""What a server learns from its own machine, in its own time."""
 
 
 def at_once(message: Message) -> Iterable[float]:
@@ -36,7 +48,7 @@ class Arrival:
     at: float
     number: int
     receiver: int = field(compare=False)
-    what: Message | Undelivered = field(compare=False)
+    what: Message | Report = field(compare=False)
 
 
 class Network:
@@ -68,11 +80,24 @@ class Network:
         for delay in copies:
             self._put(now + delay, message.receiver, message)
 
-    def report_undelivered(self, message: AppendEntries, at: float) -> None:
+    def report_undelivered(self, message: AppendEntries | InstallSnapshot, at: float) -> None:
         """Let the sender learn, at a time, that this message never arrived."""
-        self._put(at, message.sender, Undelivered(message.receiver, message.round))
+        self.report(message.sender, Undelivered(message.receiver, message.round), at)
 
-    def _put(self, at: float, receiver: int, what: Message | Undelivered) -> None:
+    def report(self, receiver: int, report: Report, at: float) -> None:
+        """Let a server learn of something at a time."""
+        self._put(at, receiver, report)
+
+    def forget_work(self, receiver: int) -> None:
+        """This server's process is gone, and what it did beside its turns."""
+        self._under_way = [
+            arrival
+            for arrival in self._under_way
+            if arrival.receiver != receiver or not isinstance(arrival.what, Work)
+        ]
+        heapq.heapify(self._under_way)
+
+    def _put(self, at: float, receiver: int, what: Message | Report) -> None:
         self._number += 1
         heapq.heappush(self._under_way, Arrival(at, self._number, receiver, what))
 
@@ -97,8 +122,8 @@ class Network:
     def _follows(self, first: Arrival, other: Arrival, together_s: float) -> bool:
         return other.receiver == first.receiver and other.at <= first.at + together_s
 
-    def _gets_through(self, what: Message | Undelivered) -> bool:
-        if isinstance(what, Undelivered) or not self.is_cut(what):
+    def _gets_through(self, what: Message | Report) -> bool:
+        if isinstance(what, Report) or not self.is_cut(what):
             return True
         self.on_lost(what)
         return False

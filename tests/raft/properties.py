@@ -19,7 +19,7 @@ from glassraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
 )
-from glassraft.raft.ready import HardState, Note, Ready, Refused
+from glassraft.raft.ready import HardState, Installation, Note, Ready, Refused
 from tests.raft.world import Node, Watcher
 
 
@@ -34,6 +34,17 @@ Runs = list[tuple[int, int, int]]
 def term_in(runs: Runs, index: int) -> int:
     """The term at this index, 0 where the log has none."""
     return next((term for first, last, term in reversed(runs) if first <= index <= last), 0)
+
+
+def runs_of(node: Node) -> Runs:
+    """A node's log as it is in memory, and before it what was compacted, as the disk once had it."""
+    log = node.up.log
+    runs: Runs = []
+    for entry in node.disk.entries[: log.base.index]:
+        if not runs or runs[-1][2] != entry.term:
+            runs.append((entry.index, entry.index, entry.term))
+        runs[-1] = (runs[-1][0], entry.index, entry.term)
+    return runs + log.terms
 
 
 @dataclass(slots=True)
@@ -161,6 +172,20 @@ class Properties(Watcher):
         if first != entry:
             raise Broken(f"State Machine Safety: n{node.id} applies {entry}, another applied {first}")
 
+    def installed(self, node: Node, installation: Installation) -> None:
+        """A snapshot is a state that was reached by applying what is committed (§7)."""
+        for entry in node.applied:
+            if self.applied_entries.get(entry.index) != entry:
+                raise Broken(f"State Machine Safety: n{node.id} installs {entry}, which nobody applied")
+        last = installation.snapshot.last
+        if LogPosition(node.applied[-1].term, len(node.applied)) != last:
+            raise Broken(f"n{node.id} installs a snapshot that ends at {len(node.applied)} and says {last}")
+
+    def compacted(self, node: Node) -> None:
+        """What is gone from the log is in the state machine, and cannot be lost there (§7)."""
+        if node.synced < node.disk.base.index:
+            raise Broken(f"n{node.id} compacts up to {node.disk.base.index}, {node.synced} is synced")
+
     # Reads (§8): nothing older than what was committed when they were asked
 
     def asked(self, ticket: Any) -> None:
@@ -207,7 +232,7 @@ class Properties(Watcher):
         first = self.leaders.setdefault(term, leader)
         if first != leader:
             raise Broken(f"Election Safety: n{first[0]} and n{node.id} are elected in term {term}")
-        runs = self.elected_with[term] = list(node.up.log.terms)
+        runs = self.elected_with[term] = runs_of(node)
         for index, (entry_term, committed_in) in self.committed.items():
             if committed_in < term and term_in(runs, index) != entry_term:
                 raise Broken(f"Leader Completeness: n{node.id} leads term {term} without committed {index}")
@@ -274,7 +299,8 @@ class Properties(Watcher):
             raise Broken(f"n{node.id} goes back from term {was.term} to {now.term}")
         if now.commit_index < was.commit_index:
             raise Broken(f"n{node.id} goes back from commit index {was.commit_index} to {now.commit_index}")
-        if now.role == was.role == "leader" and now.term == was.term and not server.log.matches(was.last):
+        is_gone = was.last.index > server.log.base.index and not server.log.matches(was.last)
+        if now.role == was.role == "leader" and now.term == was.term and is_gone:
             raise Broken(f"Leader Append-Only: n{node.id} no longer has {was.last}")
 
     def started(self, node: Node) -> None:

@@ -19,7 +19,8 @@ class Fold:
 
     term: int
     voted_for: int | None
-    log: list[Entry]
+    log: list[Entry | None]
+    """None for what a snapshot stands for."""
     commit_index: int
     role: str = "follower"
     leader_id: int | None = None
@@ -44,6 +45,10 @@ class Fold:
         elif note.event == "truncate":
             assert fields["last"] == len(self.log)
             del self.log[fields["first"] - 1 :]
+        elif note.event == "install":
+            if not fields["keeps_log"]:
+                self.log = [None] * fields["index"]
+            self.commit_index = max(self.commit_index, fields["index"])
         elif note.event == "commit":
             assert fields["was"] == self.commit_index
             self.commit_index = fields["index"]
@@ -76,7 +81,9 @@ class FoldedChaos(Chaos):
         server, fold = node.up, self.folds[node.id]
         assert (fold.term, fold.voted_for, fold.role) == (server.current_term, server.voted_for, server.role)
         assert (fold.leader_id, fold.commit_index) == (server.leader_id, server.commit_index)
-        assert fold.log == node.disk.entries
+        first = node.disk.base.index
+        assert len(fold.log) == len(node.disk.entries)
+        assert fold.log[first:] == node.disk.entries[first:]
         progress = {peer: (known.next_index, known.match_index) for peer, known in server.progress.items()}
         assert fold.progress == progress
 

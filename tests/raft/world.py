@@ -6,20 +6,23 @@ the order that it asks for, and can be cut between any two effects by raising `C
 Next: network.py; transcript.py, which plays scripts on it; chaos.py, which plays seeds.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from random import Random
 from typing import Any, Literal
 
 from glassraft.raft.assertions import Assertions
 from glassraft.raft.configuration import NOBODY, Configuration, parse_configuration
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
-from glassraft.raft.messages import Entry, LogPosition, Message
+from glassraft.raft.messages import EMPTY_LOG, Entry, LogPosition, Message, SnapshotMeta
 from glassraft.raft.ready import (
     NEVER_STARTED,
     ChangeMembership,
     Event,
     HardState,
+    Installation,
     Note,
     Persisted,
     Placed,
@@ -28,12 +31,15 @@ from glassraft.raft.ready import (
     Ready,
     Refused,
     Settings,
+    SnapshotDamaged,
+    SnapshotMade,
+    SnapshotVerified,
+    StateMachineSynced,
     TimeIs,
-    Undelivered,
 )
 from glassraft.raft.rules import Rules
 from glassraft.raft.server import Server
-from tests.raft.network import Arrival, Network
+from tests.raft.network import Arrival, Network, Report, Work
 
 AS_PRINTED = Settings(pre_vote=False, check_quorum=False)
 """The paper's own elections: a candidate stands at once, and a leader leads until it hears of a newer term."""
@@ -48,28 +54,45 @@ class Crash(Exception):
 
 @dataclass
 class Disk:
-    """What a crash leaves: Figure 2's persistent state."""
+    """What a crash leaves: Figure 2's persistent state, and where the log begins (§7)."""
 
     hard_state: HardState = NEVER_STARTED
     entries: list[Entry] = field(default_factory=list)
+    """All that were written and not truncated: those up to the base count as gone."""
+    base: LogPosition = EMPTY_LOG
 
-    def save(self, ready: Ready) -> None:
-        """All of it or nothing, like a transaction."""
+    @property
+    def last(self) -> LogPosition:
+        """Where the log ends."""
+        return LogPosition(self.entries[-1].term, self.entries[-1].index) if self.entries else EMPTY_LOG
+
+    def save(self, ready: Ready, installed: Sequence[Entry] = ()) -> None:
+        """All of it or nothing, like a transaction. `installed`: what the snapshot stands for, if there is one."""
         if ready.hard_state is not None:
             self.hard_state = ready.hard_state
         if ready.truncate_from is not None:
             del self.entries[ready.truncate_from - 1 :]
+        if ready.install is not None:
+            last = ready.install.snapshot.last
+            follow = self.entries[last.index :] if ready.install.keeps_log else []
+            self.entries = [*installed, *follow]
+            self.base = last
         if ready.entries:
             assert ready.entries[0].index == len(self.entries) + 1, "entries must follow what is on disk"
             self.entries.extend(ready.entries)
 
     def persisted(self) -> Persisted:
         """What the server is told then."""
-        last = self.entries[-1] if self.entries else None
-        return Persisted(self.hard_state, LogPosition(last.term, last.index) if last else LogPosition(0, 0))
+        return Persisted(self.hard_state, self.last)
+
+    def compact(self, base: LogPosition) -> None:
+        """The entries up to there are gone."""
+        assert self.base.index < base.index <= len(self.entries)
+        self.base = base
 
     def read(self, first: int, last: int) -> list[Entry]:
         """Entries first..last, both included."""
+        assert first > self.base.index, f"entry {first} was compacted"
         return self.entries[first - 1 : last]
 
     def term_at(self, index: int) -> int:
@@ -79,17 +102,43 @@ class Disk:
     def open_log(self, tail_entries: int, tail_bytes: int) -> Log:
         """The log as a starting server finds it: terms, the newest entries, and a reader for the rest."""
         terms: list[tuple[int, int]] = []
-        for entry in self.entries:
+        held = self.entries[self.base.index :]
+        for entry in held:
             if not terms or terms[-1][0] != entry.term:
                 terms.append((entry.term, entry.index))
         return Log(
+            base=self.base,
             terms=terms,
-            tail=self.entries[-tail_entries:],
+            tail=held[-tail_entries:],
             last_index=len(self.entries),
             read=self.read,
             tail_entries=tail_entries,
             tail_bytes=tail_bytes,
         )
+
+
+def frozen(applied: Sequence[Entry]) -> bytes:
+    """A state machine as a snapshot's bytes."""
+    return json.dumps([[entry.index, entry.term, entry.kind, entry.command] for entry in applied]).encode()
+
+
+def thawed(data: bytes) -> tuple[Entry, ...]:
+    """The inverse of `frozen`."""
+    return tuple(Entry(*row) for row in json.loads(data))
+
+
+def meta_of(node: "Node", configuration: Configuration, configuration_index: int) -> SnapshotMeta:
+    """What the snapshot that this node has just made is."""
+    last = node.applied[-1]
+    digest = sha256(node.made).hexdigest()
+    return SnapshotMeta(
+        last=LogPosition(last.term, last.index),
+        id=f"n{node.id}-{node.lives}-{last.index}",
+        size=len(node.made),
+        sha256=digest,
+        configuration=configuration,
+        configuration_index=configuration_index,
+    )
 
 
 @dataclass
@@ -102,7 +151,11 @@ class Node:
     rate: float = 1.0
     """Seconds that its clock shows for one of the world's."""
     applied: list[Entry] = field(default_factory=list)
-    """The state machine, durable: a restart finds it as it was, or a little older."""
+    """The state machine, durable: a restart finds it as it was, or a little older, down to what was synced."""
+    synced: int = 0
+    made: bytes = b""
+    """The snapshot that it has made, while its process lives."""
+    received: dict[SnapshotMeta, bytes] = field(default_factory=dict)
     lives: int = 0
     server: Server | None = None
 
@@ -132,6 +185,12 @@ class Watcher:
     def answered(self, node: Node, ticket: Any) -> None:
         """A read may be answered from what the node has applied."""
 
+    def installed(self, node: Node, installation: Installation) -> None:
+        """A snapshot is on the node's disk, its state machine is the snapshot's."""
+
+    def compacted(self, node: Node) -> None:
+        """Entries are gone from the node's disk."""
+
     def settled(self, node: Node) -> None:
         """The node has done all that its last events asked for."""
 
@@ -159,8 +218,11 @@ class World:
         tail_bytes: int = TAIL_BYTES,
         together_s: float = 0.0,
         before_effect: Callable[[Node], None] = lambda node: None,
+        sync_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`together_s`: what reaches a node so soon after another message is stepped in one turn with it."""
+        """`together_s`: what reaches a node so soon after another message is stepped in one turn with it.
+        `sync_s`: how long it takes to sync a state machine.
+        """
         self.seed = seed
         self.settings = settings
         self.rules = rules
@@ -171,6 +233,7 @@ class World:
         self.tail_bytes = tail_bytes
         self.together_s = together_s
         self.before_effect = before_effect
+        self.sync_s = sync_s
         self.clock = 0.0
         self.network = Network(on_lost=self.watcher.lost, on_held=self.watcher.held)
         self.made_of = Configuration(tuple(range(1, size + 1)))
@@ -220,14 +283,25 @@ class World:
             self._send(node, ready.messages_now)
             if ready.must_persist:
                 self.persist(node, ready)
+            for chunk in ready.chunks:
+                before = node.received.get(chunk.snapshot, b"")[: chunk.offset]
+                assert len(before) == chunk.offset, "a chunk follows what is there"
+                node.received[chunk.snapshot] = before + chunk.data
             self._send(node, ready.messages_after)
             self._answer(node, ready)
 
     def persist(self, node: Node, ready: Ready) -> None:
         """Make it durable, then tell the server; a crash may come before, between and after."""
         self.before_effect(node)
-        node.disk.save(ready)
+        installed = ()
+        if ready.install is not None:
+            installed = thawed(node.received.pop(ready.install.snapshot))
+            node.applied = list(installed)
+            node.synced = len(installed)
+        node.disk.save(ready, installed)
         self.watcher.persisted(node, ready)
+        if ready.install is not None:
+            self.watcher.installed(node, ready.install)
         self.before_effect(node)
         self._step(node, node.disk.persisted())
 
@@ -248,6 +322,28 @@ class World:
             self.watcher.applied(node, entry)
         for ticket in ready.reads:
             self.watcher.answered(node, ticket)
+        if ready.compact_to is not None:
+            self.before_effect(node)
+            node.disk.compact(ready.compact_to)
+            self.watcher.compacted(node)
+        if ready.sync_wanted:
+            self.before_effect(node)
+            node.synced = len(node.applied)
+            self._report(node, StateMachineSynced(node.synced))
+        if ready.drop_snapshot:
+            node.made = b""
+        if ready.snapshot_wanted:
+            self.before_effect(node)
+            node.made = frozen(node.applied)
+            index, configuration = node.up.configuration_at(len(node.applied))
+            self._report(node, SnapshotMade(meta_of(node, configuration, index)))
+        if ready.check is not None:
+            data = node.received[ready.check]
+            is_sound = sha256(data).hexdigest() == ready.check.sha256 and len(data) == ready.check.size
+            self._report(node, SnapshotVerified(ready.check) if is_sound else SnapshotDamaged(ready.check))
+
+    def _report(self, node: Node, work: Work) -> None:
+        self.network.report(node.id, work, self.clock + self.sync_s())
 
     # By hand
 
@@ -274,6 +370,8 @@ class World:
         node = self.nodes[id]
         if node.server is not None:
             node.server = None
+            node.made, node.received = b"", {}
+            self.network.forget_work(id)
             self.watcher.crashed(node)
 
     def restart(self, id: int, *, applied: int | None = None) -> None:
@@ -281,6 +379,7 @@ class World:
         node = self.nodes[id]
         assert node.server is None, f"n{id} is up already"
         if applied is not None:
+            assert applied >= node.synced, "what was synced is not lost"
             del node.applied[applied:]
         node.lives += 1
         node.server = Server(
@@ -295,6 +394,7 @@ class World:
             settings=self.settings,
             rules=self.rules,
             assertions=self.assertions,
+            read_chunk=lambda meta, offset, size: node.made[offset : offset + size],
         )
         self.watcher.started(node)
         self._tell_notes(node)
@@ -324,14 +424,14 @@ class World:
             self._nobody_there(arrivals)
         elif arrivals:
             for arrival in arrivals:
-                if not isinstance(arrival.what, Undelivered):
+                if not isinstance(arrival.what, Report):
                     self.watcher.received(arrival.what)
             self.act(arrivals[0].receiver, *(arrival.what for arrival in arrivals))
         return True
 
     def _nobody_there(self, arrivals: list[Arrival]) -> None:
         for arrival in arrivals:
-            if not isinstance(arrival.what, Undelivered):
+            if not isinstance(arrival.what, Report):
                 self.watcher.lost(arrival.what)
 
     def settle(self) -> None:

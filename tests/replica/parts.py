@@ -25,8 +25,9 @@ from glassraft.raft.messages import (
     LogPosition,
     Message,
     RequestVoteReply,
+    SnapshotMeta,
 )
-from glassraft.raft.ready import NEVER_STARTED, HardState, Persisted, Settings
+from glassraft.raft.ready import NEVER_STARTED, Chunk, HardState, Installation, Persisted, Settings
 from glassraft.raft.server import Server
 from glassraft.replica.arrivals import (
     Arrival,
@@ -112,6 +113,22 @@ class MemoryDisk:
     def persisted(self, last_log: LogPosition) -> Persisted:
         return Persisted(self.hard_state, last_log)
 
+    def install(
+        self,
+        hard_state: HardState | None,
+        truncate_from: int | None,
+        entries: Sequence[Entry],
+        installation: Installation,
+        queue_file: str,
+        configuration: str,
+    ) -> None:
+        self.effects.do(f"install {queue_file} {hard_state and tuple(hard_state)}")
+        if hard_state is not None:
+            self.hard_state = hard_state
+
+    def compact(self, base: LogPosition) -> None:
+        self.effects.do(f"compact {base.index}")
+
     def log(self) -> Log:
         return Log(terms=runs(self.entries), tail=self.entries)
 
@@ -136,9 +153,41 @@ class MemoryQueue:
         self.machine.flush()
         self.committed_index = self.machine.applied_index
 
+    def go_on_from(self, file: str) -> None:
+        self.effects.do(f"go on from {file}")
+
     @contextmanager
     def reading(self) -> Iterator[QueueReader]:
         yield self.own_reader
+
+
+class RecordingSnapshots:
+    """Does nothing by itself; the test brings what comes of it."""
+
+    def __init__(self, effects: Effects) -> None:
+        self.effects = effects
+
+    def sync(self, index: int) -> None:
+        self.effects.do(f"sync {index}")
+
+    def make(self) -> None:
+        self.effects.do("make snapshot")
+
+    def drop(self) -> None:
+        self.effects.do("drop snapshot")
+
+    def write(self, chunk: Chunk) -> None:
+        self.effects.do(f"write {chunk.offset}..{chunk.offset + len(chunk.data)}")
+
+    def check(self, snapshot: SnapshotMeta) -> None:
+        self.effects.do(f"check {snapshot.id}")
+
+    def put_in_place(self, snapshot: SnapshotMeta) -> tuple[str, str]:
+        self.effects.do(f"put in place {snapshot.id}")
+        return f"{snapshot.id}.db", "configuration"
+
+    def remove_left(self) -> None:
+        self.effects.do("remove left")
 
 
 class RecordingNetwork:
@@ -190,10 +239,12 @@ class Bench:
     entries: Sequence[Entry] = ()
     effects: Effects = field(default_factory=Effects)
     clock: FakeClock = field(default_factory=FakeClock)
+    settings: Settings = SETTINGS
 
     def __post_init__(self) -> None:
         self.disk = MemoryDisk(self.effects, self.hard_state, self.entries)
         self.queue = MemoryQueue(self.effects)
+        self.snapshots = RecordingSnapshots(self.effects)
         self.network = RecordingNetwork(self.effects)
         self.finished = FinishedJobs()
         members = tuple(range(1, self.size + 1))
@@ -213,7 +264,7 @@ class Bench:
                 now=self.clock.now,
                 hard_state=self.disk.hard_state,
                 log=self.disk.log(),
-                settings=SETTINGS,
+                settings=self.settings,
                 opening=opening,
             ),
             disk=self.disk,
@@ -223,6 +274,7 @@ class Bench:
             cluster_clock=ClusterClock(self.id, members, 1.5),
             make_recorder=lambda replica: Recorder(self.id, self.writer, lambda: replica.server.current_term),
             watchers=self.finished,
+            snapshots=self.snapshots,
         )
         self._ids = itertools.count(1)
 

@@ -48,6 +48,7 @@ def test_a_node_knows_its_digest_from_the_start() -> None:
         cluster_clock=bench.replica.cluster_clock,
         make_recorder=lambda replica: bench.replica.recorder,
         watchers=bench.finished,
+        snapshots=bench.snapshots,
     )
     with pytest.raises(QueuesDiffer):
         again.digests.compare(2, 2, "other")

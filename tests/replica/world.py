@@ -10,7 +10,7 @@ import heapq
 import itertools
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -23,12 +23,15 @@ from glassraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
+    InstallSnapshot,
+    InstallSnapshotReply,
     LogPosition,
     Message,
     RequestVote,
     RequestVoteReply,
+    SnapshotMeta,
 )
-from glassraft.raft.ready import HardState, Persisted, Settings
+from glassraft.raft.ready import Chunk, HardState, Installation, Persisted, Settings
 from glassraft.raft.server import Server
 from glassraft.replica.arrivals import (
     Applied,
@@ -39,8 +42,11 @@ from glassraft.replica.arrivals import (
     MessageLost,
     NothingReady,
     Origin,
+    QueueSynced,
     ReadArrived,
     Result,
+    SnapshotChecked,
+    SnapshotTaken,
     TakeArrived,
     TimePassed,
     Unserved,
@@ -49,17 +55,30 @@ from glassraft.replica.cluster_clock import ClusterClock
 from glassraft.replica.finished import FinishedJobs
 from glassraft.replica.peers import PeerNetwork
 from glassraft.replica.recorder import Recorder
+from glassraft.replica.snapshots import SnapshotKeeper
 from glassraft.replica.state import event_state
 from glassraft.replica.turn import Replica, turn
-from glassraft.storage import node_files
+from glassraft.storage import node_files, snapshot_file
 from glassraft.storage.identity import Identity
-from glassraft.storage.node_files import NodeFiles
+from glassraft.storage.node_files import NodeFiles, SnapshotNames
 from tests.replica.parts import WALL_MS, Cut
 
 IDS = (1, 2, 3)
-SETTINGS = Settings(heartbeat_s=0.05, election_shortest_s=0.2, election_longest_s=0.4, batch_entries=8)
+SETTINGS = Settings(
+    heartbeat_s=0.05,
+    election_shortest_s=0.2,
+    election_longest_s=0.4,
+    batch_entries=8,
+    kept_entries=12,
+    kept_for_snapshot=60,
+    compact_entries=5,
+    chunk_bytes=64 * 1024,
+)
 DELAY_S = 0.004
 DOWN_S = 0.3
+LONG_DOWN_S = 2.0
+"""Long enough for the others to compact what a node needs next: it comes back by a snapshot."""
+
 ASK_AGAIN_S = 0.7
 """A client whose answer does not come asks another node, under the same number."""
 
@@ -103,6 +122,10 @@ class Node:
         self.life = 0
         self.replica: Replica | None = None
         self.inbox: list[Arrival] = []
+        self.synced_bytes = 0
+        """So much of the queue's -wal a power failure leaves."""
+        self.busy_until = 0.0
+        self.names = SnapshotNames(self.raft_file)
         self.wakes_at = 0.0
         node_files.create(self.raft_file, self.queue_file, self.identity)
 
@@ -147,11 +170,116 @@ class Node:
         self.files.queue.commit()
         self.world.maybe_cut()
 
+    def compact(self, base: LogPosition) -> None:
+        self.world.maybe_cut()
+        self.files.raft.compact(base)
+        self.world.compactions += 1
+        self.world.maybe_cut()
+
+    # And what takes its time with the queue's file
+
+    def _later(self, arrival: Arrival) -> None:
+        """What a thread of this life would have done arrives."""
+        if self.replica is not None:
+            self.inbox.append(arrival)
+            self.take_turn()
+
+    def sync(self, index: int) -> None:
+        def synced() -> None:
+            self.files.queue.sync()
+            self.synced_bytes = self.wal_file.stat().st_size
+            self._later(QueueSynced(index))
+
+        self.in_its_own_time(synced)
+
+    def make(self) -> None:
+        def made() -> None:
+            snapshot = snapshot_file.make(self.files.queue.path, self.names.made)
+            self.world.snapshots += 1
+            self._later(SnapshotTaken(snapshot.last, snapshot.size, snapshot.sha256))
+
+        self.in_its_own_time(made)
+
+    def drop(self) -> None:
+        self.in_its_own_time(lambda: snapshot_file.remove(self.names.made))
+
+    def read_chunk(self, snapshot: SnapshotMeta, offset: int, size: int) -> bytes:
+        return snapshot_file.read_chunk(self.names.made, offset, size)
+
+    def write(self, chunk: Chunk) -> None:
+        self.world.maybe_cut()
+        self.keeper.write(chunk)
+
+    def check(self, snapshot: SnapshotMeta) -> None:
+        path = self.keeper._the_incoming(snapshot).path
+
+        def checked() -> None:
+            incoming = self.keeper._incoming
+            if incoming is None or incoming.path != path:
+                return
+            incoming.configuration = snapshot_file.check(path, snapshot, self.files.raft.identity)
+            self._later(SnapshotChecked(snapshot))
+
+        self.in_its_own_time(checked)
+
+    def put_in_place(self, snapshot: SnapshotMeta) -> tuple[str, str]:
+        self.world.maybe_cut()
+        placed = self.keeper.put_in_place(snapshot)
+        self.world.maybe_cut()
+        return placed
+
+    def install(
+        self,
+        hard_state: HardState | None,
+        truncate_from: int | None,
+        entries: Sequence[Entry],
+        installation: Installation,
+        queue_file: str,
+        configuration: str,
+    ) -> None:
+        self.files.raft.install(hard_state, truncate_from, entries, installation, queue_file, configuration)
+        self.world.installs += 1
+        self.synced_bytes = 0
+        self.world.maybe_cut()
+
+    def go_on_from(self, file: str) -> None:
+        self.files.queue.go_on_from(file)
+        self.files.queue.connection.execute("PRAGMA synchronous = OFF")
+        index, digest = self.machine.applied_index, self.machine.digest
+        assert self.world.digests[index] == digest, "an installed queue is what others have applied"
+        self.world.maybe_cut()
+
+    def remove_left(self) -> None:
+        self.in_its_own_time(self.files.queue.remove_left)
+
+    def in_its_own_time(self, work: Callable[[], None]) -> None:
+        """What a node's thread does: one piece after the other, and with the process it ends."""
+        life = self.life
+        self.busy_until = max(self.busy_until, self.world.now) + self.world.random.uniform(0, 0.05)
+
+        def unless_gone() -> None:
+            if self.replica is not None and self.life == life:
+                work()
+
+        self.world.at(self.busy_until - self.world.now, unless_gone)
+
+    @property
+    def wal_file(self) -> Path:
+        return self.open_queue_file.with_name(self.open_queue_file.name + "-wal")
+
+    @property
+    def open_queue_file(self) -> Path:
+        """The queue's file that the raft file names: an installed snapshot's, once there was one."""
+        return self.folder / self.files.raft.queue_file
+
     # Its life
 
     def start(self) -> None:
         self.life += 1
         self.files: NodeFiles = node_files.open_files(self.raft_file, self.identity)
+        self.keeper = SnapshotKeeper(
+            self.names, self.files.raft.identity, self.files.queue, self.inbox.append
+        )
         for store in (self.files.raft, self.files.queue):
             store.connection.execute("PRAGMA synchronous = OFF")  # a kill loses nothing, and tests are fast
         writer = EventWriter(
@@ -174,6 +302,7 @@ class Node:
                 applied=self.files.queue.machine.applied_index,
                 settings=SETTINGS,
                 opening=opening,
+                read_chunk=self.read_chunk,
             ),
             disk=self,
             queue=self,
@@ -184,6 +313,7 @@ class Node:
                 self.id, writer, lambda: replica.server.current_term, life
             ),
             watchers=FinishedJobs(),
+            snapshots=self,
         )
         self.inbox.clear()
         self.wakes_at = self.replica.next_deadline
@@ -196,16 +326,21 @@ class Node:
     def cut(self) -> None:
         """The process is gone; with some luck the power too."""
         self.replica = None
-        wal = self.queue_file.with_name(self.queue_file.name + "-wal")
-        image = self.queue_file.read_bytes(), wal.read_bytes() if wal.exists() else b""
+        path, wal = self.open_queue_file, self.wal_file
+        image = path.read_bytes(), wal.read_bytes() if wal.exists() else b""
+        for _, left in self.files.queue._left:
+            left.close()
+        self.files.queue._readers.close()
         self.files.queue.connection.close()
         self.files.raft.connection.close()
         if self.world.random.random() < self.world.chances.power_failure:
             for suffix in ("-wal", "-shm"):
-                self.queue_file.with_name(self.queue_file.name + suffix).unlink(missing_ok=True)
-            self.queue_file.write_bytes(image[0])
-            wal.write_bytes(image[1][: self.world.random.randrange(len(image[1]) + 1)])
-        self.world.at(self.world.random.uniform(0.01, DOWN_S), self.start)
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            path.write_bytes(image[0])
+            lost_from = self.world.random.randint(min(self.synced_bytes, len(image[1])), len(image[1]))
+            wal.write_bytes(image[1][:lost_from])
+        longest = self.world.random.choice((DOWN_S, DOWN_S, LONG_DOWN_S))
+        self.world.at(self.world.random.uniform(0.01, longest), self.start)
 
     def take_turn(self) -> None:
         """Step what has arrived."""
@@ -228,7 +363,7 @@ class Link:
         self._node = node
         self._life = node.life
 
-    def send(self, message: RequestVote | AppendEntries, origin: Origin) -> None:
+    def send(self, message: RequestVote | AppendEntries | InstallSnapshot, origin: Origin) -> None:
         """Takes a request on its way; what is lost comes back."""
         world, node = self._node.world, self._node
         world.maybe_cut()
@@ -262,6 +397,9 @@ class World:
         self.now = 10.0
         self.cuts_allowed = True
         self.cuts = 0
+        self.compactions = 0
+        self.snapshots = 0
+        self.installs = 0
         self._order = itertools.count()
         self._agenda: list[tuple[float, int, Any]] = []
         self.digests: dict[int, str] = {}
@@ -330,8 +468,11 @@ class World:
             assert message.pre_vote or not message.vote_granted or on_disk.voted_for == message.receiver
         elif isinstance(message, AppendEntriesReply):
             assert on_disk.term == message.term
-            last = node.files.raft.connection.execute("SELECT max(idx) FROM log").fetchone()[0] or 0
+            last = node.files.raft.connection.execute("SELECT max(idx) FROM log").fetchone()[0]
+            last = last or node.files.raft.base.index
             assert not message.success or last >= message.match_index
+        elif isinstance(message, InstallSnapshotReply):
+            assert on_disk.term == message.term
         else:
             assert on_disk.term == message.term, "a leader's own election is durable"
 

@@ -266,7 +266,7 @@ def test_no_more_idle_readers_are_kept_than_a_few(made: Place) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(store._idle_readers) == IDLE_READERS
+    assert len(store._readers._idle) == IDLE_READERS
 
 
 def test_a_reader_cannot_write(made: Place) -> None:

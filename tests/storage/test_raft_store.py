@@ -71,6 +71,7 @@ def test_a_term_without_a_vote_survives(made: Place) -> None:
 def test_numbers_beyond_32_bits_survive(made: Place) -> None:
     store = made.open_raft()
     index, term = 2**31 + 5, 2**40
+    store.connection.execute("UPDATE snapshot SET idx = ?, term = ?", (index - 2, term))
     store.connection.execute("INSERT INTO log VALUES (?, ?, 'noop', '')", (index - 1, term))
     store.connection.execute("INSERT INTO terms VALUES (?, ?)", (term, index - 1))
     store.save(HardState(term, 2), None, [Entry(index, term, "command", "x")])
