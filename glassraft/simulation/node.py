@@ -23,6 +23,7 @@ from glassraft.simulation.clock import NodeClock
 from glassraft.simulation.disks import Disk, QueueFile
 from glassraft.simulation.network import Uplink
 from glassraft.simulation.recording import SilentRecorder, WatchedRecorder, event_writer
+from glassraft.simulation.snapshots import WholeLog
 
 if TYPE_CHECKING:
     from glassraft.simulation.world import World
@@ -54,7 +55,7 @@ class ArmedCut:
     power: bool
 
 
-class Node:
+class Node(WholeLog):
     """One machine, over all lives of its process. What the replica is given is this node or a part of it."""
 
     def __init__(
@@ -133,6 +134,7 @@ class Node:
             ),
             watchers=world.watchers(self),
             rules=world.parts.turn_rules,
+            snapshots=self,
         )
         self._record_start()
         world.node_started(self)

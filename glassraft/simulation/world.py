@@ -53,6 +53,10 @@ class NobodyWaits(Watchers):
         """Nobody."""
         return ()
 
+    def look_again(self) -> None:
+        """Nobody looks."""
+        return
+
 
 NOBODY_WAITS = NobodyWaits()
 
