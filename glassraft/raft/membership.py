@@ -12,7 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from glassraft.raft.messages import AppendEntries, AppendEntriesReply, Entry, Message, RequestVote
+from glassraft.raft.messages import (
+    AppendEntries,
+    AppendEntriesReply,
+    Entry,
+    InstallSnapshot,
+    Message,
+    RequestVote,
+)
 
 if TYPE_CHECKING:
     from glassraft.raft.configuration import Configuration
@@ -100,7 +107,7 @@ def hears(server: "Server", message: Message) -> bool:
     """Whether a message means anything here, for who sent it (diss. §4.2.2)."""
     if message.sender in server.peers:
         return True
-    if isinstance(message, RequestVote | AppendEntries):
+    if isinstance(message, RequestVote | AppendEntries | InstallSnapshot):
         return message.sender != server.id and server.rules.serves_servers_outside()
     # A removed server's answers say how far it got; its term, which nobody follows, deposes no leader.
     return message.sender in server.leavers and message.term <= server.current_term

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from glassraft.raft.configuration import NOBODY, Configuration, parse_configuration
+from glassraft.raft.configuration import Configuration, parse_configuration
 from glassraft.raft.messages import (
     AppendEntriesReply,
     Entry,
@@ -177,6 +177,7 @@ class Properties(Watcher):
         for entry in node.applied:
             if self.applied_entries.get(entry.index) != entry:
                 raise Broken(f"State Machine Safety: n{node.id} installs {entry}, which nobody applied")
+        self._configurations[node.id] = self.world.history(node)
         last = installation.snapshot.last
         if LogPosition(node.applied[-1].term, len(node.applied)) != last:
             raise Broken(f"n{node.id} installs a snapshot that ends at {len(node.applied)} and says {last}")
@@ -304,8 +305,7 @@ class Properties(Watcher):
             raise Broken(f"Leader Append-Only: n{node.id} no longer has {was.last}")
 
     def started(self, node: Node) -> None:
-        made_of = self.world.made_of if node.id in self.world.made_of.voters else NOBODY
-        self._configurations[node.id] = [(0, made_of), *configurations_in(node.disk.entries)]
+        self._configurations[node.id] = self.world.history(node)
         disk = node.disk.hard_state
         if disk.term < self.told_term.get(node.id, 0):
             raise Broken(f"n{node.id} restarts in term {disk.term} after it said {self.told_term[node.id]}")

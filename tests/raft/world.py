@@ -60,6 +60,8 @@ class Disk:
     entries: list[Entry] = field(default_factory=list)
     """All that were written and not truncated: those up to the base count as gone."""
     base: LogPosition = EMPTY_LOG
+    base_configuration: tuple[int, Configuration] | None = None
+    """What an installed snapshot stood under, and its entry's index."""
 
     @property
     def last(self) -> LogPosition:
@@ -77,6 +79,10 @@ class Disk:
             follow = self.entries[last.index :] if ready.install.keeps_log else []
             self.entries = [*installed, *follow]
             self.base = last
+            self.base_configuration = (
+                ready.install.snapshot.configuration_index,
+                ready.install.snapshot.configuration,
+            )
         if ready.entries:
             assert ready.entries[0].index == len(self.entries) + 1, "entries must follow what is on disk"
             self.entries.extend(ready.entries)
@@ -402,8 +408,11 @@ class World:
     def history(self, node: Node) -> list[tuple[int, Configuration]]:
         """The configurations that a node's disk knows of."""
         made_of = self.made_of if node.id in self.made_of.voters else NOBODY
-        entries = [entry for entry in node.disk.entries if entry.kind == "configuration"]
-        return [(0, made_of), *((entry.index, parse_configuration(entry.command)) for entry in entries)]
+        first = node.disk.base_configuration or (0, made_of)
+        entries = [
+            entry for entry in node.disk.entries if entry.kind == "configuration" and entry.index > first[0]
+        ]
+        return [first, *((entry.index, parse_configuration(entry.command)) for entry in entries)]
 
     def elect(self, id: int) -> None:
         """This node's election timer runs out, and everybody hears of what comes of it."""
