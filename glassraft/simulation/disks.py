@@ -16,6 +16,7 @@ from typing import Protocol
 from glassraft.jobqueue import schema
 from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.jobqueue.rules import QueueRules
+from glassraft.raft.configuration import Configuration, parse_configuration
 from glassraft.raft.log import Log
 from glassraft.raft.messages import Entry, LogPosition
 from glassraft.raft.ready import NEVER_STARTED, HardState, Persisted
@@ -39,6 +40,9 @@ class Disk(Protocol):
 
     def open(self) -> Log:
         """What a starting node finds; `hard_state` is the other part of it."""
+
+    def history(self, first: Configuration) -> list[tuple[int, Configuration]]:
+        """The configurations on disk, each with its entry's index; `first` is what the cluster was made of."""
 
     def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
         """Durable when it returns."""
@@ -97,6 +101,15 @@ class RaftDisk:
             if not terms or terms[-1][0] != entry.term:
                 terms.append((entry.term, entry.index))
         return Log(terms=terms, tail=self.entries, last_index=len(self.entries))
+
+    def history(self, first: Configuration) -> list[tuple[int, Configuration]]:
+        """The configurations that the log holds, after the first one."""
+        later = [
+            (entry.index, parse_configuration(entry.command))
+            for entry in self.entries
+            if entry.kind == "configuration"
+        ]
+        return [(0, first), *later]
 
     def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
         """Write, then sync: until it is synced, a power failure may undo all of it, never a part."""

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from glassraft.simulation.node import Node
     from glassraft.simulation.world import World
 
+FEWEST_MEMBERS = 2
+"""No server is removed from so small a cluster."""
+
 UNHEARD = 0.6
 """How likely nobody hears a stillborn leader."""
 
@@ -174,6 +177,18 @@ def _set_weather(world: "World", fault: Fault) -> None:
     world.until_calm(fault.lasts_s, partial(setattr, world.network, "weather", before))
 
 
+def _add_server(world: "World", fault: Fault) -> None:
+    outside = [id for id in world.members if id not in world.cluster]
+    if outside:
+        world.operator.change("add", outside[fault.count % len(outside)])
+
+
+def _remove_server(world: "World", fault: Fault) -> None:
+    node = _target(world, fault.who)
+    if node is not None and len(world.cluster) > FEWEST_MEMBERS:
+        world.operator.change("remove", node.id)
+
+
 KINDS: Final[Mapping[str, Callable[["World", Fault], None]]] = {
     "crash": _crash,
     "cut": _cut,
@@ -190,4 +205,6 @@ KINDS: Final[Mapping[str, Callable[["World", Fault], None]]] = {
     "slow_disk": _slow_disk,
     "worker_dies": _worker_dies,
     "set_weather": _set_weather,
+    "add_server": _add_server,
+    "remove_server": _remove_server,
 }

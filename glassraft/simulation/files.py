@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 from glassraft.jobqueue.machine import Machine, Outcome
+from glassraft.raft.configuration import Configuration
 from glassraft.raft.log import Log
 from glassraft.raft.messages import Entry, LogPosition
 from glassraft.raft.ready import HardState, Persisted
@@ -89,6 +90,10 @@ class FileDisk:
         self._before_save = None
         self._copy.hard_state, self._copy.entries = found
         return self.files.log
+
+    def history(self, first: Configuration) -> list[tuple[int, Configuration]]:
+        """The configurations that the file has; the first one, too."""
+        return self.files.raft.load_history()
 
     def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
         """The store's own transaction; a cut comes before it is known to be synced."""

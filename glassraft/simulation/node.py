@@ -119,6 +119,7 @@ class Node(WholeLog):
                 hard_state=self.disk.hard_state,
                 log=log,
                 applied=self.machine.applied_index,
+                history=self.disk.history(world.first_configuration(self.id)),
                 settings=world.settings.raft,
                 rules=world.parts.rules,
                 assertions=world.parts.assertions,

@@ -182,7 +182,7 @@ def _serves_again(world: World) -> None:
 
 
 def _has_leader(world: World) -> bool:
-    terms = [node.server.current_term for node in world.running]
+    terms = [world.nodes[id].server.current_term for id in world.cluster]
     return any(
         node.server.current_term == max(terms)
         and node.server.log.term_at(node.server.commit_index) == node.server.current_term
@@ -201,11 +201,12 @@ def _finish(world: World) -> None:
         )
     world.finished = True
     if not world.run(AGREED_WITHIN_S, lambda: _all_agree(world)):
-        ends = {f"n{node.id}": node.machine.applied_index for node in world.running}
+        ends = {f"n{id}": world.nodes[id].machine.applied_index for id in world.cluster}
         raise Broken(
             "All nodes catch up", f"they have applied {ends} {AGREED_WITHIN_S:g} s after everything healed"
         )
-    for node in world.nodes.values():
+    for id in world.cluster:
+        node = world.nodes[id]
         node.commit()
         world.queue_checks.at_the_end(node)
 
@@ -215,7 +216,8 @@ def _all_finished(world: World) -> bool:
 
 
 def _all_agree(world: World) -> bool:
-    ends = {(node.machine.applied_index, node.server.log.last_index) for node in world.nodes.values()}
+    nodes = [world.nodes[id] for id in world.cluster]
+    ends = {(node.machine.applied_index, node.server.log.last_index) for node in nodes}
     return len(ends) == 1
 
 

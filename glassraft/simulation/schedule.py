@@ -165,6 +165,16 @@ def bad_weather(random: Random, at: float) -> Fault:
     return Fault(at, "set_weather", lasts_s=_short(random, 3.0), weather=weather)
 
 
+def add_server(random: Random, at: float) -> Fault:
+    """An operator adds a server: no fault, but at a bad moment."""
+    return Fault(at, "add_server", count=random.randrange(1 << 16))
+
+
+def remove_server(random: Random, at: float) -> Fault:
+    """An operator removes a server, the leader as often as not."""
+    return Fault(at, "remove_server", "leader" if random.random() < 0.5 else _who(random))
+
+
 KINDS: Final[tuple[Callable[[Random, float], Fault], ...]] = (
     crash,
     cut,
@@ -185,6 +195,9 @@ KINDS: Final[tuple[Callable[[Random, float], Fault], ...]] = (
     drift,
     slow_disk,
     worker_dies,
+    add_server,
+    add_server,
+    remove_server,
     bad_weather,
     bad_weather,
 )

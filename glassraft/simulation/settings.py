@@ -26,6 +26,8 @@ class Settings:
     """One run's cluster and its users."""
 
     nodes: int
+    spares: int
+    """Machines that are no members at first, and can be added."""
     raft: RaftSettings
     together: float
     """How often an arrival waits a moment, to be stepped together with others."""
@@ -57,6 +59,7 @@ def draw(random: Random, nodes: int | None = None) -> Settings:
     )
     return Settings(
         nodes=nodes or random.choice(SIZES),
+        spares=random.choice((0, 1, 2)),
         raft=raft,
         together=random.choice((0.0, 0.5, 0.9)),
         client_widths=random.choice(((1, 1), (1, 2), (3,))),

@@ -86,6 +86,10 @@ class Situations:
         elif note.why == "candidate_log_is_up_to_date":
             self._saw("pre_votes_refused_for_the_log")
 
+    def _membership(self, node: "Node", note: Note) -> None:
+        if note.why == "entry_conflicts":
+            self._saw("configurations_truncated")
+
     def _truncate(self, node: "Node", note: Note) -> None:
         self._saw("logs_repaired")
         self._saw("entries_truncated", note.fields["last"] - note.fields["first"] + 1)
@@ -140,6 +144,7 @@ _NOTES = {
     "commit": Situations._commit,
     "vote": Situations._vote,
     "pre_vote": Situations._pre_vote,
+    "membership": Situations._membership,
     "truncate": Situations._truncate,
     "progress": Situations._progress,
 }

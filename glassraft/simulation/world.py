@@ -15,6 +15,7 @@ from threading import Event
 from typing import Protocol
 
 from glassraft.jobqueue.machine import Outcome
+from glassraft.raft.configuration import Configuration
 from glassraft.raft.messages import Entry, Message
 from glassraft.raft.ready import Note
 from glassraft.replica.turn import Watchers
@@ -27,6 +28,7 @@ from glassraft.simulation.coverage import Coverage
 from glassraft.simulation.history import History
 from glassraft.simulation.network import Network
 from glassraft.simulation.node import ArmedCut, Node
+from glassraft.simulation.operators import Operator
 from glassraft.simulation.parts import Parts
 from glassraft.simulation.queue_checks import QueueChecks
 from glassraft.simulation.schedule import Fault
@@ -78,7 +80,9 @@ class World:
         self.parts = parts
         self.record = record
         self.listener = listener
-        self.members = tuple(range(1, settings.nodes + 1))
+        self.founders = tuple(range(1, settings.nodes + 1))
+        self.members = tuple(range(1, settings.nodes + settings.spares + 1))
+        """All machines, even those that are not, or no longer, members of the cluster."""
         self._seed = seed
         self._random = self.stream("world")
         self._client_random = self.stream("clients")
@@ -93,6 +97,7 @@ class World:
         self.checks = Checks(self)
         self.queue_checks = QueueChecks()
         self.history = History(self)
+        self.operator = Operator(self)
         self.stillborn: list[Fault] = []
         self.all_is_calm = True
         """No faults, for the time being or for good."""
@@ -199,6 +204,16 @@ class World:
     def leaders(self) -> list[Node]:
         """The nodes that believe that they lead."""
         return [node for node in self.running if node.server.role == "leader"]
+
+    def first_configuration(self, id: int) -> Configuration:
+        """What a machine's disk is made with: the cluster's founders; nobody, where it is yet to be added."""
+        return Configuration(self.founders if id in self.founders else ())
+
+    @property
+    def cluster(self) -> tuple[int, ...]:
+        """The members by the newest leader's log; all founders where nobody leads."""
+        newest = max(self.leaders, key=lambda node: node.server.current_term, default=None)
+        return self.founders if newest is None else newest.server.members
 
     def voters(self, node: Node) -> tuple[int, ...]:
         """Who decides what this node's server may call committed."""

@@ -113,6 +113,15 @@ def test_a_cluster_without_a_majority_is_noticed_and_served_again() -> None:
     assert result.coverage["power_failures"] >= 2
 
 
+def test_the_cluster_changes_its_members_and_the_leader_leaves() -> None:
+    seed = next(seed for seed in range(100) if plan_of(seed).settings.spares)
+    changes = (Fault(1.5, "add_server"), Fault(3.0, "remove_server", "leader"))
+    result = simulate(seed, schedule=(Storm(5.0, changes),))
+    assert result.failure is None
+    assert result.coverage["servers_added"] == 1
+    assert result.coverage["leaders_removed"] == 1
+
+
 def test_a_schedule_without_faults_loses_nothing() -> None:
     result = simulate(9, schedule=(Storm(2.0),))
     assert result.failure is None
