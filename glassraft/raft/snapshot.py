@@ -220,8 +220,9 @@ def _answer(
 
 def on_snapshot_verified(server: "Server", event: "SnapshotVerified") -> None:
     """It is whole and sound: install it, if it is still ahead of what is applied (§7)."""
-    if server.incoming is None or server.incoming.snapshot != event.snapshot:
-        return
+    incoming = server.incoming
+    if incoming is None or incoming.snapshot != event.snapshot or not incoming.is_checked:
+        return  # another was begun meanwhile, or the same one anew
     server.incoming = None
     if server.rules.snapshot_is_ahead(event.snapshot.last, server.last_applied):
         server.install(event.snapshot)

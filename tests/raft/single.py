@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from glassraft.raft.assertions import Assertions
 from glassraft.raft.log import TAIL_BYTES
 from glassraft.raft.messages import (
+    EMPTY_LOG,
     AppendEntries,
     AppendEntriesReply,
     Entry,
@@ -21,8 +22,10 @@ from glassraft.raft.messages import (
     RequestVoteReply,
 )
 from glassraft.raft.ready import (
+    Chunk,
     Event,
     HardState,
+    Installation,
     Note,
     Placed,
     Ready,
@@ -106,6 +109,10 @@ class Done:
     refused: list[Refused] = field(default_factory=list)
     reads: list[Any] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    """What is to be done beside the turns: "sync", "snapshot", "drop" or "check"."""
+    installs: list[Installation] = field(default_factory=list)
 
     def to(self, receiver: int) -> list[Message]:
         """The messages to one server."""
@@ -132,7 +139,9 @@ class Single:
         rules: Rules | None = None,
         assertions: Assertions | None = None,
         tail_entries: int = 10_000,
+        snapshot: bytes = b"",
     ) -> None:
+        """`snapshot`: what it has made, once it has made one."""
         self.disk = Disk(HardState(term, voted_for), list(entries(*terms)))
         self.now = 0.0
         self.server = Server(
@@ -145,6 +154,7 @@ class Single:
             settings=settings,
             rules=rules,
             assertions=assertions,
+            read_chunk=lambda meta, offset, size: snapshot[offset : offset + size],
         )
         self.server.take_notes()
 
@@ -175,8 +185,23 @@ class Single:
             done.refused += ready.refused
             done.committed += ready.committed
             done.reads += ready.reads
+            done.chunks += ready.chunks
+            done.installs += [ready.install] if ready.install else []
+            self.look_after_log(ready, done)
         done.notes = self.server.take_notes()
         return done
+
+    def look_after_log(self, ready: Ready, done: Done) -> None:
+        """Cut the disk's log; the rest is told to the test."""
+        if ready.compact_to is not None:
+            self.disk.compact(ready.compact_to)
+        wanted = {
+            "sync": ready.sync_wanted,
+            "drop": ready.drop_snapshot,
+            "snapshot": ready.snapshot_wanted,
+            "check": ready.check is not None,
+        }
+        done.asked += [name for name, is_wanted in wanted.items() if is_wanted]
 
     def ready(self) -> Ready:
         return self.server.ready()
@@ -184,7 +209,8 @@ class Single:
     def persist(self, ready: Ready) -> None:
         """Write it, and tell the server."""
         if ready.must_persist:
-            self.disk.save(ready)
+            last = ready.install.snapshot.last if ready.install else EMPTY_LOG
+            self.disk.save(ready, entries(*[last.term] * last.index))
             self.server.step(self.disk.persisted(), self.now)
 
     def wait(self, seconds: float) -> Done:
