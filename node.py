@@ -2,6 +2,8 @@
 
     python node.py --id 1                  start the node that config.json lists as 1
     python node.py --id 1 --new            the same, for the first time: makes its files
+    python node.py --id 6 --join 127.0.0.1:7401 --port 7406
+                                           a new server for the cluster of which a node serves there
 
 `python cluster.py` starts all of them. Here one process is put together: its files, its
 server with the driver around it, its peers, the methods it serves, its signals and its end.
@@ -27,8 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glassraft import __version__
-from glassraft.config import Config, load
-from glassraft.errors import GlassraftError, StorageError
+from glassraft.config import Config, NodeAddress, load
+from glassraft.errors import ConfigError, GlassraftError, StorageError
 from glassraft.events.writer import EventWriter
 from glassraft.raft.ready import Settings
 from glassraft.raft.server import Server
@@ -40,10 +42,12 @@ from glassraft.replica.service import Service
 from glassraft.replica.snapshots import SnapshotKeeper
 from glassraft.replica.state import event_state
 from glassraft.replica.turn import Replica
+from glassraft.rpc.leader import LeaderCalls
 from glassraft.rpc.server import RpcServer, ServerLimits
 from glassraft.rpc.sockets import AddressInUse
 from glassraft.storage import node_files
 from glassraft.storage.identity import DiskFailed, FileInUse, Identity
+from glassraft.supervisor.membership import add_server, cluster_of
 
 EXIT_REFUSED = 2
 EXIT_PORT_IN_USE = 3
@@ -52,6 +56,12 @@ EXIT_BUG = 70
 
 EVENTS_IN_MEMORY = 8_192
 """How many of its latest events a node can tell a watcher without reading its file."""
+
+CONTACT_TIMEOUT_S = 10.0
+"""How long a new server tries to reach the node that it was told of."""
+
+JOIN_TIMEOUT_S = 3600.0
+"""How long a new server asks to be added: much longer than a large log takes to arrive."""
 
 CLOCKS_HEARD_FOR_HEARTBEATS = 5
 STOP_GRACE_S = 1.0
@@ -90,13 +100,16 @@ class Ending:
 class Node:
     """Everything of one node, put together but not yet started. Opening its files locks them."""
 
-    def __init__(self, config: Config, id: int, ending: Ending) -> None:
+    def __init__(self, config: Config, id: int, ending: Ending, address: NodeAddress | None = None) -> None:
+        """`address` is where it serves, where neither its files nor config.json say so."""
         self.config = config
         self.id = id
-        self.address = config.node(id)
         self.ending = ending
         self.files = node_files.open_files(config.raft_file(id), identity_of(config, id, ""))
         try:
+            self.addresses = self.files.raft.load_addresses()
+            known = self.addresses.get(id)
+            self.address = address or (NodeAddress(id, *known) if known else config.node(id))
             self._put_together()
         except BaseException:
             self.files.close()
@@ -104,23 +117,19 @@ class Node:
 
     def _put_together(self) -> None:
         cluster_id = self.files.raft.identity.cluster_id
-        members = self.config.members()
         limits = self.config.limits
         clock = SystemClock()
         network = PeerNetwork(
-            Peer(
-                peer.id,
-                peer.host,
-                peer.port,
+            make_peer=lambda id, address: Peer(
+                id,
+                *address,
                 node=self.id,
                 cluster_id=cluster_id,
                 bring=lambda arrival: self.driver.bring(arrival),
             )
-            for peer in self.config.nodes
-            if peer.id != self.id
         )
         self.network = network
-        self.service = Service(self.id, cluster_id, self.config.addresses())
+        self.service = Service(self.id, cluster_id)
         # Bound before anything else that another start of the same node would fight over.
         self.rpc = RpcServer(
             self.address.host,
@@ -148,7 +157,7 @@ class Node:
         self.replica = Replica(
             make_server=lambda opening: Server(
                 self.id,
-                members,
+                (),
                 random=random.Random(),
                 now=clock.monotonic(),
                 hard_state=self.files.raft.hard_state,
@@ -164,13 +173,15 @@ class Node:
             network=network,
             clock=clock,
             cluster_clock=ClusterClock(
-                self.id, members, CLOCKS_HEARD_FOR_HEARTBEATS * self.config.timings.heartbeat_s + 1.0
+                self.id, (), CLOCKS_HEARD_FOR_HEARTBEATS * self.config.timings.heartbeat_s + 1.0
             ),
             make_recorder=lambda replica: Recorder(
                 self.id, self.writer, lambda: replica.server.current_term, life=f"{clock.wall_ms():x}"
             ),
             watchers=self.service.finished,
             snapshots=self.snapshots,
+            addresses=self.addresses,
+            meet=network.meet,
         )
         self.driver = Driver(self.replica, self._failed)
         self.service.serve(self.replica, self.driver, self.files.queue, self.writer)
@@ -188,7 +199,10 @@ class Node:
 
     def start(self) -> None:
         """Serve, and take part."""
-        addresses = {str(node.id): str(node) for node in self.config.nodes}
+        members = self.replica.server.members
+        addresses = {
+            str(id): f"{host}:{port}" for id, (host, port) in self.addresses.items() if id in members
+        }
         self.writer.write(
             "start",
             self.replica.server.current_term,
@@ -197,12 +211,12 @@ class Node:
             host=self.address.host,
             port=self.address.port,
             cluster=self.config.cluster,
-            members=list(self.config.members()),
+            members=list(self.replica.server.configuration.voters),
             names=addresses,
             reason="started",
         )
-        self.network.start()
         self.snapshots.start()
+        self.replica.meet_members()
         self.rpc.start()
         self.driver.start()
         print(f"{self.address.name} serves {self.address} (pid {os.getpid()})", flush=True)
@@ -241,6 +255,12 @@ def identity_of(config: Config, id: int, cluster_id: str) -> Identity:
     return Identity(cluster_id, config.cluster, id, {node.id: str(node) for node in config.nodes})
 
 
+def make_joining_files(config: Config, id: int, cluster_id: str) -> None:
+    """The files of a new server for a cluster that is there: it learns who its members are from their log."""
+    identity = Identity(cluster_id, config.cluster, id, {})
+    node_files.create(config.raft_file(id), config.queue_file(id), identity)
+
+
 def make_files(config: Config, id: int, cluster_id: str) -> None:
     """A new node's files. Without a cluster id it is made from config.json, alike on every machine."""
     identity = identity_of(config, id, cluster_id)
@@ -248,6 +268,48 @@ def make_files(config: Config, id: int, cluster_id: str) -> None:
         text = f"{config.cluster}\n{identity.members_text()}"
         identity = identity_of(config, id, hashlib.sha256(text.encode()).hexdigest()[:32])
     node_files.create(config.raft_file(id), config.queue_file(id), identity)
+
+
+# Joining a cluster that is there
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ConfigError(f"--join wants the HOST:PORT of a node of the cluster, not {text!r}")
+    return host, int(port)
+
+
+def address_for_join(config: Config, options: argparse.Namespace) -> NodeAddress:
+    """Where a new server is to serve: as the command line says, or else config.json."""
+    listed = config.addresses().get(options.id)
+    host = options.host or (listed[0] if listed else "127.0.0.1")
+    port = options.port or (listed[1] if listed else None)
+    if port is None:
+        raise ConfigError(
+            f"n{options.id} is not listed in {config.path}: say with --port where it is to serve"
+        )
+    return NodeAddress(options.id, host, port)
+
+
+def ask_to_be_added(node: Node, contact: tuple[str, int]) -> None:
+    """Ask the cluster, on a thread of its own, until this node votes."""
+
+    def ask() -> None:
+        calls = LeaderCalls([contact])
+        try:
+            add_server(calls, node.id, (node.address.host, node.address.port), JOIN_TIMEOUT_S, say)
+            say("it is a member of the cluster, and votes")
+        except GlassraftError as error:
+            say(f"it was not added: {error}")
+        finally:
+            calls.close()
+
+    def say(text: str) -> None:
+        print(f"{node.address.name}: {text}", flush=True)
+
+    threading.Thread(target=ask, name="join", daemon=True).start()
 
 
 # Starting and ending
@@ -298,6 +360,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="CLUSTER_ID",
         help="make this node's files: only for a node that has never run",
     )
+    parser.add_argument(
+        "--join",
+        metavar="HOST:PORT",
+        help="make this a new server of the cluster of which a node serves there; once it is one, not needed",
+    )
+    parser.add_argument("--host", help="where a new server serves (default: as in config.json, or 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="its port, unless config.json lists it")
     parser.add_argument("--supervised", action="store_true", help="stop when standard input ends")
     return parser.parse_args(arguments)
 
@@ -305,11 +374,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def run(options: argparse.Namespace, ending: Ending) -> int:
     """From the files to the end; the exit status."""
     config = load(options.config)
-    config.node(options.id)
-    if options.new is not None:
+    address = address_for_join(config, options) if options.join else None
+    if options.join:
+        contact = parse_address(options.join)
+        if not config.raft_file(options.id).exists():
+            make_joining_files(config, options.id, cluster_of(contact, CONTACT_TIMEOUT_S))
+    elif options.new is not None:
+        config.node(options.id)
         make_files(config, options.id, options.new)
-    node = Node(config, options.id, ending)
+    node = Node(config, options.id, ending, address)
     node.start()
+    if address is not None and not node.replica.server.members:
+        ask_to_be_added(node, contact)
     while not ending.told.wait(1.0):  # on Windows, a wait without an end would not see signals
         pass
     node.stop(ending.reason)

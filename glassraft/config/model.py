@@ -8,7 +8,7 @@ import ipaddress
 import json
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -172,6 +172,11 @@ class Config:
                     f"cannot write in the folder {folder}: {error.strerror or error}; "
                     f"make it writable, or name another under folders.{key} in {self.path}"
                 ) from error
+
+    def with_members(self, addresses: Mapping[int, tuple[str, int]]) -> "Config":
+        """The same with these nodes instead: those that a running cluster says it has."""
+        nodes = tuple(NodeAddress(id, *addresses[id]) for id in sorted(addresses))
+        return replace(self, nodes=nodes, warnings=warnings_for(nodes))
 
     def with_nodes(self, count: int) -> "Config":
         """The same with the first `count` nodes, or with more, made by counting ids and ports upward."""

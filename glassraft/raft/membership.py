@@ -244,6 +244,7 @@ def hear_leaver(server: "Server", reply: AppendEntriesReply) -> None:
         tell_leavers_soon(server)
     elif reply.success and reply.round >= leaver.told_in_round:
         del server.leavers[reply.sender]
+        server.speaks_to_others()
 
 
 def give_up_leavers(server: "Server") -> None:
@@ -253,6 +254,7 @@ def give_up_leavers(server: "Server") -> None:
             leaver.until = min(leaver.until, server.now + server.settings.election_longest_s)
         if server.now >= leaver.until:
             del server.leavers[id]
+            server.speaks_to_others()
 
 
 def is_removed(server: "Server") -> bool:

@@ -406,6 +406,10 @@ class Server:
 
     def _use_newest_configuration(self, why: str) -> None:
         membership.use_newest_configuration(self, why)
+        self.speaks_to_others()
+
+    def speaks_to_others(self) -> None:
+        """From the next ready() on, other servers are spoken to than before."""
         self._ready.members_changed = True
 
     # Whom a leader sends entries

@@ -7,9 +7,10 @@ where a client's thread waits; a simulator passes an object with the same `settl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from glassraft.jobqueue.machine import Outcome
+from glassraft.raft.configuration import Address
 from glassraft.raft.messages import LogPosition, Message, SnapshotMeta
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Unserved:
     full            too many commands wait for a majority; nothing was done
     overwritten     the command lost its place to another leader's; nothing was done
     deposed         this node lost its leadership while the command was under way: its fate is unknown
+                    (and what raft.ready.Refused lists of changes of membership)
     no_quorum       no majority answered in time: the command's fate is unknown
     shutting_down   the node stops; the fate of what was under way is unknown
     """
@@ -187,6 +189,16 @@ class WorkFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeArrived:
+    """An operator adds a server, which is served at `address`, or removes one."""
+
+    change: Literal["add", "remove"]
+    server: int
+    ticket: Settles
+    address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Somebody wants to see the node between two turns. `see` must be quick, and must not change it."""
 
@@ -215,6 +227,7 @@ Arrival = (
     | SnapshotChecked
     | SnapshotUnsound
     | WorkFailed
+    | ChangeArrived
     | Look
     | TimePassed
     | ShutDown

@@ -20,6 +20,10 @@ class ClusterClock:
         self._stamp_ms = 0.0
         self._stamped_at = 0.0
 
+    def counts(self, members: Iterable[int]) -> None:
+        """A majority of these is one from now on."""
+        self._members = frozenset(members)
+
     def heard(self, node: int, wall_ms: int, now: float) -> None:
         """A message of this node's said what its wall clock shows."""
         self._offsets[node] = (wall_ms - now * 1000, now)

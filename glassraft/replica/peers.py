@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
 from glassraft.errors import BadArgument
+from glassraft.raft.configuration import Address
 from glassraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
@@ -59,6 +60,7 @@ class Peer:
 
     def __init__(self, id: int, host: str, port: int, *, node: int, cluster_id: str, bring: Bring) -> None:
         self.id = id
+        self.address = (host, port)
         self._node = node
         self._cluster_id = cluster_id
         self._bring = bring
@@ -250,12 +252,28 @@ def origin_of(context: Context) -> Origin:
     return Origin(context.id, context.clock, context.wall_ms, context.applied, context.digest)
 
 
+MakePeer = Callable[[int, Address], Peer]
+
+
 class PeerNetwork:
     """All peers of one node, as the turn's network."""
 
-    def __init__(self, peers: Iterable[Peer]) -> None:
+    def __init__(self, peers: Iterable[Peer] = (), make_peer: MakePeer | None = None) -> None:
+        """`make_peer` connects to who is met later."""
         self._peers = {peer.id: peer for peer in peers}
+        self._make_peer = make_peer
         self._waiting: dict[tuple[type, int], deque[MessageArrived]] = {}
+
+    def meet(self, addresses: Mapping[int, Address]) -> None:
+        """From now on, speak to these and to nobody else. Called by the driver; never blocks."""
+        assert self._make_peer is not None, "this network's peers are fixed"
+        known = {id: peer.address for id, peer in self._peers.items()}
+        for id in [id for id, address in known.items() if addresses.get(id) != address]:
+            threading.Thread(target=self._peers.pop(id).stop, name=f"n{id}-stop", daemon=True).start()
+        for id, address in addresses.items():
+            if id not in self._peers:
+                self._peers[id] = self._make_peer(id, address)
+                self._peers[id].start()
 
     def start(self) -> None:
         """Begin to connect to all."""
@@ -275,7 +293,9 @@ class PeerNetwork:
     def send(self, message: Message, origin: Origin) -> None:
         """A request goes by its peer's connections, a reply by the call that it answers."""
         if isinstance(message, Request):
-            self._peers[message.receiver].send(message, origin)
+            peer = self._peers.get(message.receiver)
+            if peer is not None:  # a member without an address cannot be reached, and must end nobody
+                peer.send(message, origin)
         else:
             arrived = self._waiting[type(message), message.receiver].popleft()
             if arrived.respond is not None:

@@ -10,7 +10,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from glassraft import __version__
 from glassraft.errors import BadArgument
@@ -19,10 +19,12 @@ from glassraft.jobqueue import commands, ids
 from glassraft.jobqueue.canonical import canonical, parse
 from glassraft.jobqueue.fields import TooLarge
 from glassraft.jobqueue.states import FINISHED
+from glassraft.raft.configuration import Address
 from glassraft.raft.messages import Message
 from glassraft.replica.answers import LaterAnswer, MakeAnswer, TakeTicket, each_item, the_one_item
 from glassraft.replica.arrivals import (
     Applied,
+    ChangeArrived,
     CommandArrived,
     MessageArrived,
     NothingReady,
@@ -76,13 +78,30 @@ SHORT = frozenset(
 """Methods that only bring a command: the driver answers."""
 
 
+CHANGE_REFUSED: Mapping[str, tuple[str, str]] = {
+    "term_not_committed": ("change_under_way", "this leader's first entry is not committed yet; try again"),
+    "change_under_way": (
+        "change_under_way",
+        "the change of membership before this one is not committed; try again",
+    ),
+    "not_caught_up": (
+        "not_caught_up",
+        "n{id} has not caught up: it stays a learner, and votes once it has. Does it run at its address?",
+    ),
+    "removed": ("not_member", "n{id} was removed before it had caught up"),
+    "already_member": ("already_member", "n{id} is a member already"),
+    "not_member": ("not_member", "n{id} is no member"),
+    "last_voter": ("last_voter", "n{id} is the last voter: add another server first"),
+}
+"""The fault and its sentence for each refusal of a change."""
+
+
 class Service:
     """One node's methods."""
 
-    def __init__(self, id: int, cluster_id: str, addresses: Mapping[int, tuple[str, int]]) -> None:
+    def __init__(self, id: int, cluster_id: str) -> None:
         self._id = id
         self._cluster_id = cluster_id
-        self._addresses = addresses
         self.finished = FinishedJobs()
 
     def serve(self, replica: Replica, driver: Driver, queue: QueueStore, writer: EventWriter) -> None:
@@ -129,6 +148,18 @@ class Service:
         )
         served["InstallSnapshot"] = Method(
             self.install_snapshot, INSTALL_SNAPSHOT_SIGNATURE, 8, _help(self.install_snapshot)
+        )
+        served["AddServer"] = Method(
+            self._answering("AddServer", self.add_server),
+            ("struct", "int", "string", "int"),
+            3,
+            _help(self.add_server),
+        )
+        served["RemoveServer"] = Method(
+            self._answering("RemoveServer", self.remove_server),
+            ("struct", "int"),
+            1,
+            _help(self.remove_server),
         )
         served["State"] = Method(self.state, ("struct", "int"), 0, _help(self.state))
         served["Events"] = Method(self.events, ("struct", "int"), 1, _help(self.events))
@@ -186,7 +217,7 @@ class Service:
             raise Fault.named(
                 "wrong_cluster", f"n{self._id} belongs to another cluster than n{context.sender}"
             )
-        if message.sender not in self._addresses or message.sender == self._id:
+        if message.sender == self._id:
             raise Fault.named("bad_argument", f"n{message.sender} is no peer of n{self._id}")
         answered = Ticket()
 
@@ -350,27 +381,61 @@ class Service:
             return Fault.named("shutting_down", f"n{self._id} is shutting down")
         name = "outcome_unknown" if why == "deposed" else "not_leader"
         said = f"n{self._id} lost the lead meanwhile" if why == "deposed" else f"n{self._id} does not lead"
-        members = len(self._addresses)
-        leader = self._replica.server.leader_id
-        if leader is None or leader == self._id:
-            return Fault.named(
-                name, f"{said}, and no leader is known yet", {"leader_id": 0, "members": members}
-            )
-        host, port = self._addresses[leader]
-        return Fault.named(
-            name,
-            f"{said}; ask n{leader} at {host}:{port}",
-            {"leader_id": leader, "host": host, "port": port, "members": members},
-        )
+        server, addresses = self._replica.server, self._replica.addresses
+        leader = server.leader_id
+        detail: dict[str, Any] = {
+            "leader_id": 0,
+            "members": len(server.configuration.voters),
+            "nodes": [addresses[id] for id in server.members if id in addresses],
+        }
+        if leader is None or leader == self._id or leader not in addresses:
+            return Fault.named(name, f"{said}, and no leader is known yet", detail)
+        host, port = addresses[leader]
+        detail |= {"leader_id": leader, "host": host, "port": port}
+        return Fault.named(name, f"{said}; ask n{leader} at {host}:{port}", detail)
 
     def _no_quorum(self, name: str, fate: str) -> Fault:
-        needed = len(self._addresses) // 2 + 1
+        voters = len(self._replica.server.configuration.voters)
+        needed = voters // 2 + 1
         return Fault.named(
             name,
-            f"no quorum: n{self._id} got no answer from a majority ({needed} of {len(self._addresses)} nodes are "
+            f"no quorum: n{self._id} got no answer from a majority ({needed} of {voters} nodes are "
             f"needed) within {PENDING_S:g} s; {fate}",
-            {"needed": needed, "members": len(self._addresses)},
+            {"needed": needed, "members": voters},
         )
+
+    # Administration
+
+    def add_server(self, call: Call, id: int, host: str, port: int) -> dict[str, Any]:
+        """Make a server that runs at this address a member. Answers once it votes (diss. §4.2.1)."""
+        if id < 1 or not host or not 0 < port < 65_536:
+            raise BadArgument(
+                f"a server needs an id from 1 on, a host and a port, not {id}, {host!r}, {port}"
+            )
+        return self._change(id, "add", (host, port), LONGEST_WAIT_S)
+
+    def remove_server(self, call: Call, id: int) -> dict[str, Any]:
+        """Let a server be no member any more. Answers once that is committed (diss. §4.2.2)."""
+        return self._change(id, "remove", None, 2 * PENDING_S)
+
+    def _change(
+        self, id: int, change: Literal["add", "remove"], address: Address | None, wait_s: float
+    ) -> dict[str, Any]:
+        ticket = Ticket()
+        self._driver.bring(ChangeArrived(change, id, ticket, address))
+        result = ticket.wait(wait_s)
+        if isinstance(result, Applied):
+            configuration = self._replica.server.configuration
+            return {
+                "index": result.index,
+                "members": [*configuration.voters],
+                "learners": [*configuration.learners],
+            }
+        why = result.why if isinstance(result, Unserved) else "not_caught_up" if change == "add" else ""
+        if why in CHANGE_REFUSED:
+            name, text = CHANGE_REFUSED[why]
+            raise Fault.named(name, text.format(id=id))
+        raise self._unserved(result)
 
     # The queue: reads
 

@@ -15,15 +15,18 @@ code, and cuts it between any two effects by raising from one of them. Nothing i
 blocks or knows a thread; who runs it, and when, is driver.py.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from glassraft.jobqueue import commands
 from glassraft.jobqueue.machine import Machine, Outcome
+from glassraft.raft.configuration import Address, Configuration, addresses_in, configuration_text
 from glassraft.raft.messages import AppendEntries, Entry, InstallSnapshot, LogPosition, Message, SnapshotMeta
 from glassraft.raft.ready import (
+    ChangeMembership,
     Chunk,
     HardState,
     Installation,
@@ -43,6 +46,7 @@ from glassraft.raft.server import APPLY_BATCH_ENTRIES, Server
 from glassraft.replica.arrivals import (
     Applied,
     Arrival,
+    ChangeArrived,
     CommandArrived,
     Confirmed,
     Look,
@@ -215,6 +219,8 @@ class Replica:
         make_recorder: Callable[["Replica"], Recorder],
         watchers: Watchers,
         snapshots: Snapshots,
+        addresses: Mapping[int, Address] = MappingProxyType({}),
+        meet: Callable[[Mapping[int, Address]], None] = lambda addresses: None,
         rules: TurnRules | None = None,
     ) -> None:
         self.disk = disk
@@ -226,6 +232,9 @@ class Replica:
         self.watchers = watchers
         self.rules = rules or TurnRules()
         self.server = make_server(self._opening)
+        self.server.write_configuration = self._configuration_text
+        self.addresses = dict(addresses)
+        self._meet = meet
         self.recorder = make_recorder(self)
         self.digests = Digests()
         self.digests.remember(queue.machine.applied_index, queue.machine.digest)
@@ -265,6 +274,20 @@ class Replica:
         self.cluster_clock.goes_on_from(self.queue.machine.now_ms, now)
         return commands.opening(self.cluster_clock.stamp(now, self.clock.wall_ms()))
 
+    def _configuration_text(self, configuration: Configuration, now: float) -> str:
+        stamp_ms = self.cluster_clock.stamp(now, self.clock.wall_ms())
+        return configuration_text(configuration, self.addresses, stamp_ms)
+
+    def meet_members(self, entries: Sequence[Entry] = ()) -> None:
+        """Speak to whom the server wants to speak to, where the configurations among these entries say."""
+        for entry in entries:
+            if entry.kind == "configuration":
+                self.addresses.update(addresses_in(entry.command))
+        server = self.server
+        self.cluster_clock.counts(server.configuration.voters)
+        wanted = (*server.peers, *server.leavers)
+        self._meet({id: self.addresses[id] for id in wanted if id in self.addresses})
+
 
 def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
     """Step everything that has arrived, and do what comes of it, until nothing is left to do.
@@ -302,6 +325,8 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
 
 def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
     """The one safe order (see the head of this file)."""
+    if ready.members_changed:
+        replica.meet_members(ready.entries)
     _send(replica, ready.messages_now)
     for chunk in ready.chunks:
         replica.snapshots.write(chunk)
@@ -353,6 +378,8 @@ def _persist(replica: Replica, ready: Ready) -> None:
     replica.takes = WaitingTakes(machine)
     replica.watchers.look_again()
     replica.snapshots.remove_left()
+    replica.addresses.update(addresses_in(configuration))
+    replica.meet_members()
 
 
 def _look_after_log(replica: Replica, ready: Ready) -> None:
@@ -454,6 +481,8 @@ def _tell_everybody_to_go(replica: Replica) -> None:
     for pending in waiting.values():
         pending.ticket.settle(Unserved("shutting_down"))
     replica.takes.refuse_all("shutting_down")
+    for add in replica.server.waiting_adds:
+        add.ticket.settle(Unserved("shutting_down"))
     _give_up_reads(replica, "shutting_down", NEVER)
 
 
@@ -544,6 +573,17 @@ def _work_failed(replica: Replica, arrival: WorkFailed, now: float) -> None:
     raise arrival.error
 
 
+def _change(replica: Replica, arrival: ChangeArrived, now: float) -> None:
+    if replica.stopping:
+        return arrival.ticket.settle(Unserved("shutting_down"))
+    if arrival.address is not None:
+        if arrival.server not in replica.server.members:
+            replica.addresses[arrival.server] = arrival.address
+        elif replica.addresses.get(arrival.server) != arrival.address:
+            return arrival.ticket.settle(Unserved("already_member"))
+    replica.server.step(ChangeMembership(arrival.ticket, arrival.change, arrival.server), now)
+
+
 def _look(replica: Replica, arrival: Look, now: float) -> None:
     arrival.see(replica)
 
@@ -574,6 +614,7 @@ STEPS: dict[type, Callable[[Replica, Any, float], None]] = {
     CommandArrived: _command,
     TakeArrived: _take,
     ReadArrived: _read,
+    ChangeArrived: _change,
     Look: _look,
     QueueSynced: _queue_synced,
     SnapshotTaken: _snapshot_taken,

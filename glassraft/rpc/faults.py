@@ -31,7 +31,8 @@ _ROWS = (
         3,
         "not_leader",
         "This node does not lead. Nothing was done; ask the leader.",
-        "leader_id (0: not known), and where it is known host, port; members: how many nodes there are",
+        "leader_id (0: not known), and where it is known host, port; members: how many vote;"
+        " nodes: each member's [host, port]",
     ),
     FaultKind(4, "too_large", "A body is over its limit (HTTP status 413). Nothing was done."),
     FaultKind(5, "not_found", "There is no such job.", "state: empty"),
@@ -69,6 +70,21 @@ _ROWS = (
         "number, low",
     ),
     FaultKind(19, "malformed", "The bytes are not an XML-RPC call, or not HTTP as it is spoken here."),
+    FaultKind(
+        30,
+        "change_under_way",
+        "An earlier change of membership, or the first entry of a new leader, is not committed yet."
+        " Nothing was done; try again.",
+    ),
+    FaultKind(
+        31,
+        "not_caught_up",
+        "The new server gets the log too slowly, or cannot be reached. It is a learner, and votes once it has"
+        " caught up; ask again to wait for that, or remove it.",
+    ),
+    FaultKind(32, "already_member", "The server is a voter already, or known at another address."),
+    FaultKind(33, "not_member", "There is no such member."),
+    FaultKind(34, "last_voter", "The last voter cannot be removed: nobody would be left to decide anything."),
 )
 
 FAULTS: Mapping[str, FaultKind] = MappingProxyType({kind.name: kind for kind in _ROWS})

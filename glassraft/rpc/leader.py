@@ -37,6 +37,9 @@ GIVE_UP_UNSEEN_S = 1.0
 
 PROBE_TIMEOUT_S = 0.25
 
+MOST_NODES = 64
+"""A client remembers no more nodes than this, whatever it is told."""
+
 NOTHING_DONE = frozenset({"not_leader", "no_quorum", "busy"})
 """Faults that say: not here, or not now, and nothing happened."""
 
@@ -72,7 +75,7 @@ class LeaderCalls:
         """`timeout_s` is how long a call may look for an answer. ConfigError where there are no nodes."""
         if not nodes:
             raise ConfigError("a client needs the address of at least one node")
-        self.nodes = tuple(nodes)
+        self.nodes = list(nodes)  # grows as faults tell of others; a place in it stays one node's
         self.timeout_s = timeout_s
         self.try_timeout_s = try_timeout_s
         self.leader: int | None = None  # its place in `nodes`
@@ -121,7 +124,22 @@ class LeaderCalls:
             mine = self._local.connections = _Connections(self.nodes)
             with self._lock:
                 self._all.add(mine)
-        return mine.by_node[node]
+        return mine.to(node)
+
+    def learn(self, fault: Fault) -> None:
+        """A fault may name members that were added since this client was told of the nodes."""
+        named = [fault.detail.get("nodes"), [[fault.detail.get("host"), fault.detail.get("port")]]]
+        for rows in named:
+            for row in rows if isinstance(rows, list) else ():
+                match row:
+                    case [str(host), int(port)] if len(self.nodes) < MOST_NODES:
+                        self._learn((host, port))
+
+    def _learn(self, address: tuple[str, int]) -> None:
+        with self._lock:
+            if address not in self.nodes:
+                self.avoid_until.append(0.0)
+                self.nodes.append(address)
 
     def place_of(self, fault: Fault) -> int | None:
         """The place of the leader that a fault names, if it is one of the nodes."""
@@ -140,10 +158,17 @@ class _Connections:
     """One thread's connections, which end with their thread."""
 
     def __init__(self, nodes: Sequence[tuple[str, int]]) -> None:
-        self.by_node = [Connection(host, port, connect_timeout_s=CONNECT_TIMEOUT_S) for host, port in nodes]
+        self._nodes = nodes
+        self._by_node: dict[int, Connection] = {}
+
+    def to(self, node: int) -> Connection:
+        if node not in self._by_node:
+            host, port = self._nodes[node]
+            self._by_node[node] = Connection(host, port, connect_timeout_s=CONNECT_TIMEOUT_S)
+        return self._by_node[node]
 
     def close(self) -> None:
-        for connection in self.by_node:
+        for connection in list(self._by_node.values()):
             connection.close()
 
     __del__ = close
@@ -200,6 +225,7 @@ class _Search:
         self._answers[node] = True
         self._calls.has_answered = True
         self._last_words = fault.message
+        self._calls.learn(fault)
         members = fault.detail.get("members")
         self._members = members if isinstance(members, int) and members > 0 else self._members
         if fault.name in IN_DOUBT:

@@ -233,6 +233,8 @@ def _snapshot(named: Mapping[str, Any], struct: Mapping[str, Any]) -> SnapshotMe
 
 def _sender(named: Mapping[str, Any], name: str, context: Context) -> int:
     sender = _natural(named, name)
+    if not sender:
+        raise BadArgument(f"{name} must be a node's id, from 1 on")
     if sender != context.sender:
         raise BadArgument(f"{name} is {sender}, but the struct's sender is {context.sender}")
     return sender

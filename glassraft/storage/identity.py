@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from glassraft.errors import StorageError
-from glassraft.raft.configuration import Configuration, configuration_text
+from glassraft.raft.configuration import Address, Configuration, addresses_in, configuration_text
 
 APPLICATION_ID = 0x676C7266  # "glrf", in the header of each file
 FORMAT_VERSION = 1
@@ -38,7 +38,11 @@ class FileInUse(DiskFailed):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """`members` maps each node's id to its "host:port"."""
+    """`members` maps each node's id to its "host:port", as config.json has them for a new cluster.
+
+    A file's own are empty where config.json has no say (any longer): where the node joined a cluster that
+    was there, or the cluster has changed its members since. The configuration in the log counts then.
+    """
 
     cluster_id: str
     cluster: str
@@ -71,11 +75,12 @@ class Identity:
                 f'{path} belongs to the cluster "{stored.cluster}", and config.json describes "{self.cluster}": '
                 "use that cluster's config.json, another data folder, or --fresh to begin anew without its data"
             )
-        if dict(stored.members) != dict(self.members):
+        if stored.members and dict(stored.members) != dict(self.members):
             raise WrongFile(
                 f"{path} was made for {describe_members(stored.members)}, and now "
                 f"{describe_members(self.members)} are configured: a quorum changed by hand loses what was committed. "
-                "Start with the old list, or with --fresh to begin anew without its data"
+                "Start with the old list, and change the members with python cluster.py add and remove; or start "
+                "with --fresh to begin anew without its data"
             )
         if self.cluster_id and stored.cluster_id != self.cluster_id:
             raise WrongFile(
@@ -109,7 +114,20 @@ def read_identity(raft_file: Path) -> Identity | None:
 def load_identity(connection: sqlite3.Connection, path: Path) -> Identity:
     """The identity that an open raft file holds."""
     row = the_row(connection, path, "SELECT cluster_id, cluster, node_id, members FROM identity")
-    return Identity(row[0], row[1], row[2], members_from_text(row[3]))
+    (newest,) = the_row(connection, path, "SELECT max(idx) FROM membership")
+    return Identity(row[0], row[1], row[2], {} if newest else members_from_text(row[3]))
+
+
+def read_newest_members(raft_file: Path) -> tuple[int, dict[int, Address]]:
+    """The members of the newest configuration that a node's file holds, and the index of its entry.
+
+    Raises StorageError when it cannot be read, and FileInUse while its node has it open.
+    """
+    with closing(connect(raft_file)) as connection, translated_errors(raft_file):
+        check_header(connection, raft_file)
+        query = "SELECT idx, configuration FROM membership ORDER BY idx DESC LIMIT 1"
+        index, text = the_row(connection, raft_file, query)
+    return index, addresses_in(text)
 
 
 def the_row(connection: sqlite3.Connection, path: Path, query: str) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from glassraft.raft.configuration import Configuration, parse_configuration
+from glassraft.raft.configuration import Address, Configuration, addresses_in, parse_configuration
 from glassraft.raft.log import TAIL_BYTES, TAIL_ENTRIES, Log
 from glassraft.raft.messages import Entry, LogPosition
 from glassraft.raft.ready import HardState, Installation, Persisted
@@ -160,11 +160,20 @@ class RaftStore:
 
     def load_history(self) -> list[tuple[int, Configuration]]:
         """The configurations that the log stands under, oldest first, each with its entry's index."""
+        return [(index, parse_configuration(text)) for index, text in self._membership()]
+
+    def load_addresses(self) -> dict[int, Address]:
+        """Where each server is that the log ever named, by the newest configuration that did."""
+        addresses: dict[int, Address] = {}
+        for _, text in self._membership():
+            addresses.update(addresses_in(text))
+        return addresses
+
+    def _membership(self) -> list[tuple[int, str]]:
         with translated_errors(self.path):
-            rows = self.connection.execute(
+            return self.connection.execute(
                 "SELECT idx, configuration FROM membership ORDER BY idx"
             ).fetchall()
-        return [(index, parse_configuration(text)) for index, text in rows]
 
     def _tail(self, last_index: int) -> list[Entry]:
         size, first = 0, last_index + 1

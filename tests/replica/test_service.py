@@ -62,7 +62,8 @@ class Desk:
         self.bench = Bench(size=size, **({} if clock is None else {"clock": clock}))
         self.failures: list[BaseException] = []
         self.driver = Driver(self.bench.replica, self.failures.append)
-        self.service = Service(1, CLUSTER, {id: ADDRESSES[id] for id in range(1, size + 1)})
+        self.bench.replica.addresses.update({id: ADDRESSES[id] for id in range(1, size + 1)})
+        self.service = Service(1, CLUSTER)
         self.service.finished = self.bench.finished
         self.service.serve(self.bench.replica, self.driver, self.bench.queue, self.bench.writer)  # type: ignore[arg-type]
         self.caller = Caller(self.service)

@@ -9,7 +9,7 @@ from glassraft.rpc.faults import FAULTS
 from glassraft.rpc.methods import BoundMethod
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "wire.md").read_text("utf-8")
-METHODS = Service(1, "c", {1: ("127.0.0.1", 7401)}).methods()
+METHODS = Service(1, "c").methods()
 
 
 @pytest.mark.parametrize("name", METHODS)
