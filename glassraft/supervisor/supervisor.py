@@ -11,10 +11,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from glassraft.config import Config
+from glassraft.config import Config, NodeAddress
 from glassraft.supervisor.child import CAN_PAUSE, Spawner
 from glassraft.supervisor.keeper import Keeper
 from glassraft.supervisor.process import NO_PAUSE, STOP_GRACE_S, Exit, ManagedProcess, Status, SupervisorError
@@ -62,10 +63,11 @@ class Supervisor:
         self._spawner = Spawner("spawner")
         self._closed = False
         self._new_cluster: dict[int, str] = {}
-        self._nodes = {
-            node.id: ManagedProcess(node.name, self._spawner, ready=SERVES, on_exit=on_exit, on_line=on_line)
-            for node in config.nodes
-        }
+        self._joins: dict[int, NodeAddress] = {}
+        self._make_process = partial(
+            ManagedProcess, spawner=self._spawner, ready=SERVES, on_exit=on_exit, on_line=on_line
+        )
+        self._nodes = {node.id: self._make_process(node.name) for node in config.nodes}
         self.worker = Keeper(
             ManagedProcess("worker", self._spawner, on_exit=self._worker_exited, on_line=on_line),
             worker_command or self._usual_worker_command(),
@@ -100,6 +102,16 @@ class Supervisor:
         if new_cluster:
             self._new_cluster[node_id] = new_cluster
         process.start(self._node_command(node_id))
+
+    def join(self, node: NodeAddress, contact: int) -> None:
+        """Spawn a new server, which asks the cluster to add it by way of the node `contact`."""
+        if node.id not in self._nodes:
+            self._nodes = {**self._nodes, node.id: self._make_process(node.name)}
+            self.config = self.config.with_members(
+                {**self.config.addresses(), node.id: (node.host, node.port)}
+            )
+        self._joins[node.id] = self.config.node(contact)
+        self.start(node.id)
 
     def start_all(self, new_cluster: str = "") -> None:
         """Spawn every node that has no process."""
@@ -184,6 +196,9 @@ class Supervisor:
         begins = not self.node(node_id).was_ever_ready and not self.config.raft_file(node_id).exists()
         if begins and node_id in self._new_cluster:
             command += ["--new", self._new_cluster[node_id]]
+        if node_id in self._joins:
+            node = self.config.node(node_id)
+            command += ["--join", str(self._joins[node_id]), "--host", node.host, "--port", str(node.port)]
         return command
 
     def _usual_worker_command(self) -> list[str]:

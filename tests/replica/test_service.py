@@ -401,9 +401,9 @@ def test_another_clusters_message_is_refused(follower: Desk) -> None:
         append(follower, context=context(cluster="other"))
 
 
-@pytest.mark.parametrize("sender", [1, 9])
-def test_a_message_from_nobody_known_is_refused(follower: Desk, sender: int) -> None:
-    with pytest.raises((Fault, BadArgument), match=f"n{sender} is no peer of n1"):
+@pytest.mark.parametrize(("sender", "why"), [(1, "n1 is no peer of n1"), (0, "must be a node's id")])
+def test_a_message_from_nobody_is_refused(follower: Desk, sender: int, why: str) -> None:
+    with pytest.raises((Fault, BadArgument), match=why):
         append(follower, context=context(sender=sender), sender=sender)
 
 

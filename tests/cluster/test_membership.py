@@ -1,0 +1,144 @@
+"""Real node processes are added and removed while jobs are submitted, and nothing is lost (diss. §4)."""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from glassraft.config import NodeAddress
+from glassraft.jobqueue.client import JobQueue
+from glassraft.rpc.faults import Fault
+from glassraft.rpc.leader import LeaderCalls
+from glassraft.supervisor.membership import add_server, remove_server
+from tests.conftest import MakeCluster
+from tests.live import Cluster, Ports, eventually
+
+CHANGE_S = 60.0
+
+
+class Load:
+    """Submits jobs from some threads until it is stopped; the client knows the first three nodes alone."""
+
+    def __init__(self, cluster: Cluster, threads: int = 3) -> None:
+        self.acknowledged: list[str] = []
+        self.errors: list[Exception] = []
+        self._addresses = list(cluster.config.addresses().values())
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._submit) for _ in range(threads)]
+
+    def _submit(self) -> None:
+        with JobQueue(self._addresses, timeout_s=30) as queue:
+            while not self._stopping.is_set():
+                try:
+                    self.acknowledged.append(queue.submit("primes", [1, 10]))
+                except Exception as error:
+                    self.errors.append(error)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            for thread in self._threads:
+                thread.join(60)
+
+
+def members(cluster: Cluster) -> tuple[list[int], list[int]]:
+    """Voters and learners, as the leader has them."""
+    state = cluster.state(cluster.leader().id)
+    return state["members"], state["learners"]
+
+
+def all_jobs(cluster: Cluster) -> list[str]:
+    """The ids of all jobs that the leader has."""
+    found: list[str] = []
+    after = ""
+    with cluster.connection(cluster.leader().id) as connection:
+        while True:
+            page = connection.call(
+                "List", json.dumps({"limit": 500, "after": after or None}), False, timeout_s=8
+            )
+            found += [job["id"] for job in json.loads(page["jobs"])]
+            after = page["next"]
+            if not after:
+                return found
+
+
+def leave(cluster: Cluster, id: int) -> None:
+    """Stop a server that was removed."""
+    cluster.supervisor.stop(id)
+    addresses = cluster.config.addresses()
+    del addresses[id]
+    cluster.config = cluster.config.with_members(addresses)
+
+
+def grow(cluster: Cluster, ports: Ports, *ids: int) -> None:
+    """Start new servers and wait until they vote."""
+    for id in ids:
+        (port,) = ports.take(1)
+        cluster.supervisor.join(NodeAddress(id, "127.0.0.1", port), cluster.leader().id)
+        cluster.config = cluster.supervisor.config
+        eventually(lambda id=id: id in members(cluster)[0], timeout_s=CHANGE_S)  # type: ignore[misc]
+
+
+def test_three_grow_to_five_and_shrink_to_three_under_load(make_cluster: MakeCluster, ports: Ports) -> None:
+    cluster = make_cluster(3)
+    cluster.leader()
+    load = Load(cluster)
+    with load.running(), contextlib.closing(LeaderCalls(list(cluster.config.addresses().values()))) as calls:
+        time.sleep(1)
+        grow(cluster, ports, 4, 5)
+        assert members(cluster) == ([1, 2, 3, 4, 5], [])
+        first = cluster.leader().id
+        remove_server(calls, first, CHANGE_S)  # the leader itself
+        leave(cluster, first)
+        second = min(set(members(cluster)[0]) & {1, 2, 3})
+        remove_server(calls, second, CHANGE_S)
+        leave(cluster, second)
+        time.sleep(1)
+    left = sorted({1, 2, 3, 4, 5} - {first, second})
+    assert members(cluster) == (left, [])
+    assert not load.errors
+    assert len(load.acknowledged) > 50
+    found = all_jobs(cluster)
+    assert len(found) == len(set(found))
+    assert set(load.acknowledged) <= set(found)
+    eventually(lambda: len({cluster.state(id)["digest"] for id in left}) == 1, timeout_s=10)
+
+
+def test_an_added_server_is_there_after_a_restart_of_all(make_cluster: MakeCluster, ports: Ports) -> None:
+    cluster = make_cluster(1)
+    cluster.leader()
+    grow(cluster, ports, 2)
+    for id in (1, 2):
+        cluster.supervisor.stop(id)
+    for id in (1, 2):
+        cluster.supervisor.start(id)
+    eventually(lambda: members(cluster) == ([1, 2], []), timeout_s=20)
+
+
+def test_a_learner_that_nobody_reaches_does_not_count(make_cluster: MakeCluster, ports: Ports) -> None:
+    cluster = make_cluster(1)
+    with contextlib.closing(LeaderCalls(list(cluster.config.addresses().values()))) as calls:
+        (port,) = ports.take(1)
+        asking = threading.Thread(target=lambda: _add(calls, 2, port), daemon=True)
+        asking.start()
+        eventually(lambda: members(cluster) == ([1], [2]), timeout_s=20)
+        remove_server(calls, 2, CHANGE_S)
+        assert members(cluster) == ([1], [])
+        asking.join(20)
+        with pytest.raises(Fault, match="n1 is the last voter"):
+            remove_server(calls, 1, 1.0)
+        with pytest.raises(Fault, match="n7 is no member"):
+            remove_server(calls, 7, 1.0)
+
+
+def _add(calls: LeaderCalls, id: int, port: int) -> None:
+    with contextlib.suppress(Fault):
+        add_server(calls, id, ("127.0.0.1", port), 1.0)
