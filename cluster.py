@@ -4,6 +4,10 @@
     python cluster.py --headless       the same without a window
     python cluster.py --nodes 3        another number of nodes, without editing a file
     python cluster.py --fresh          begin anew, without the old data
+    python cluster.py members          who belongs to the cluster that runs
+    python cluster.py remove 2         let n2 be no member any more, once that is committed
+    python cluster.py add 6 HOST:PORT  let a server that runs there be a member, once it has caught up
+                                       (node.py --join starts a new one, and asks that by itself)
 
 It reads from top to bottom: check first, so that what cannot work is said in one line before
 anything is started; then start, report, and stop everything. The processes themselves are
@@ -24,8 +28,16 @@ from glassraft import config as configuration
 from glassraft.config import Config, NodeAddress
 from glassraft.errors import ConfigError, GlassraftError
 from glassraft.jobqueue.client import JobQueue
-from glassraft.storage.identity import DiskFailed, Identity, describe_members, read_identity
+from glassraft.rpc.leader import LeaderCalls
+from glassraft.storage.identity import (
+    DiskFailed,
+    Identity,
+    describe_members,
+    read_identity,
+    read_newest_members,
+)
 from glassraft.supervisor import Exit, LeaderWatch, Picture, StopSignals, Supervisor
+from glassraft.supervisor.membership import add_server, members_of, remove_server
 from glassraft.window import DisplayMissing
 from glassraft.window.controls import Action
 from visualizer import run_window
@@ -36,6 +48,9 @@ START_TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 0.5
 SUBMIT_TIMEOUT_S = 5.0
 """How long a click on "Submit jobs" may look for a leader before it says that there is none."""
+
+CHANGE_TIMEOUT_S = 120.0
+"""How long adding or removing a member may take until the command gives up waiting for it."""
 
 SHOWN_ERROR_LINES = 12
 
@@ -60,6 +75,8 @@ def main() -> int:
     """Run a cluster until it is told to stop. 0 after a clean stop, 2 where it cannot be started."""
     arguments = parse_arguments()
     try:
+        if arguments.command:
+            return COMMANDS[arguments.command](configuration.load(arguments.config), arguments)
         config = prepare(arguments)
     except GlassraftError as error:
         complain(str(error))
@@ -90,7 +107,53 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--nodes", type=int, metavar="N", help="a cluster of N nodes, whatever is listed")
     parser.add_argument("--fresh", action="store_true", help="remove the old cluster's data and logs first")
     parser.add_argument("--no-worker", action="store_true", help="no worker: jobs wait for one of yours")
+    commands = parser.add_subparsers(dest="command", metavar="members | add | remove")
+    commands.add_parser("members", help="who belongs to the cluster that runs")
+    add = commands.add_parser("add", help="make a server that runs a member, once it has caught up")
+    add.add_argument("id", type=int)
+    add.add_argument("address", metavar="HOST:PORT", type=address)
+    remove = commands.add_parser("remove", help="let a member be none any more, once that is committed")
+    remove.add_argument("id", type=int)
     return parser.parse_args()
+
+
+def address(text: str) -> tuple[str, int]:
+    """HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return host, int(port)
+
+
+# The members of a cluster that runs, here or elsewhere.
+
+
+def show_members(config: Config, arguments: argparse.Namespace) -> int:
+    """One line a member."""
+    with contextlib.closing(LeaderCalls(list(config.addresses().values()))) as calls:
+        leader, places = members_of(calls)
+    for id, (place, votes) in places.items():
+        say(f"n{id}  {place}  {'votes' if votes else 'learns'}{', leads' if id == leader else ''}")
+    return 0
+
+
+def add_member(config: Config, arguments: argparse.Namespace) -> int:
+    """Returns when the server votes."""
+    with contextlib.closing(LeaderCalls(list(config.addresses().values()))) as calls:
+        add_server(calls, arguments.id, arguments.address, CHANGE_TIMEOUT_S, say)
+    say(f"n{arguments.id} is a member, and votes.")
+    return 0
+
+
+def remove_member(config: Config, arguments: argparse.Namespace) -> int:
+    """Returns when that is committed."""
+    with contextlib.closing(LeaderCalls(list(config.addresses().values()))) as calls:
+        remove_server(calls, arguments.id, CHANGE_TIMEOUT_S)
+    say(f"n{arguments.id} is no member any more. Its process may be stopped, and its files removed.")
+    return 0
+
+
+COMMANDS = {"members": show_members, "add": add_member, "remove": remove_member}
 
 
 # Before anything is started: each of these raises GlassraftError with one clear line.
@@ -107,8 +170,26 @@ def prepare(arguments: argparse.Namespace) -> Config:
     config.make_folders()
     if arguments.fresh:
         remove_old_files(config)
+    changed = stored_members(config)
+    if changed is not None:
+        say(f"The cluster has other members by now than {config.path} says: {names(changed.members())}.")
+        check_ports([node for node in changed.nodes if node not in config.nodes])
+        return hand_over(changed)
     check_identities(config)
     return hand_over(config) if arguments.nodes is not None else config
+
+
+def stored_members(config: Config) -> Config | None:
+    """The same with the members that the nodes' files know of; None where these were never changed."""
+    newest: tuple[int, dict[int, tuple[str, int]]] = (0, {})
+    for file in config.raft_files():
+        try:
+            newest = max(newest, read_newest_members(file), key=lambda members: members[0])
+        except DiskFailed:
+            raise
+        except GlassraftError:
+            continue  # what is wrong with one node's files, that node says itself
+    return config.with_members(newest[1]) if newest[0] else None
 
 
 def check_ports(nodes: Sequence[NodeAddress]) -> None:

@@ -149,6 +149,10 @@ class Config:
         """The ids of the listed nodes that have a raft file: those that have been members before."""
         return tuple(node.id for node in self.nodes if self.raft_file(node.id).exists())
 
+    def raft_files(self) -> list[Path]:
+        """The raft files in the data folder, of nodes that are listed or not: members change."""
+        return sorted(self.folders.data.glob("node-*.raft.db"))
+
     def written_files(self) -> list[Path]:
         """Every file in the two folders that some node wrote, known by its name: what --fresh removes.
 

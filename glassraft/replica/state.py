@@ -27,6 +27,11 @@ def wire_state(replica: Replica) -> dict[str, Any]:
         "pid": os.getpid(),
         "members": list(server.configuration.voters),
         "learners": list(server.configuration.learners),
+        "addresses": {
+            str(id): "{}:{}".format(*replica.addresses[id])
+            for id in server.members
+            if id in replica.addresses
+        },
         "peers": {
             str(peer): {"next_index": progress.next_index, "match_index": progress.match_index}
             for peer, progress in server.progress.items()

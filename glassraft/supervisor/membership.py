@@ -54,6 +54,16 @@ def remove_server(calls: LeaderCalls, id: int, timeout_s: float) -> None:
     _ask("not_member", calls, "RemoveServer", id, timeout_s=timeout_s, wait_s=0.0, say=lambda text: None)
 
 
+def members_of(calls: LeaderCalls) -> tuple[int, dict[int, tuple[str, bool]]]:
+    """The leader's id, and of each member its "host:port" and whether it votes, as the leader has them."""
+    calls.call("Stats", changes=False)  # only a leader answers this, and so it is found
+    assert calls.leader is not None
+    state = calls.connection(calls.leader).call("State", timeout_s=CONTACT_TIMEOUT_S)
+    addresses = state["addresses"]
+    members = sorted(state["members"] + state["learners"])
+    return state["id"], {id: (addresses.get(str(id), "?"), id in state["members"]) for id in members}
+
+
 def _ask(
     done_already: str,
     calls: LeaderCalls,
