@@ -185,7 +185,7 @@ class Checks:
 
     def _is_on_majority(self, node: "Node", index: int, term: int) -> None:
         voters = self._world.voters(node)
-        holders = [id for id in voters if self._world.nodes[id].disk.term_at(index) == term]
+        holders = [id for id in voters if self._world.nodes[id].disk.holds(index, term)]
         if len(holders) <= len(voters) // 2:
             raise Broken(
                 "Committed entries are on a majority of disks",

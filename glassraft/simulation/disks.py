@@ -1,31 +1,21 @@
-"""What a crash leaves: one disk for term, vote and log, another for the queue, each with its own rule.
+"""What a crash leaves of term, vote and log: a disk in memory that is synced by each save, all or nothing.
 
-The raft disk is synced by each save, all or nothing; a save that was cut while it was being synced is
-there after a kill, and there or not after a power failure. The queue's disk is never synced: a
-kill loses what was not committed, a power failure also the last commits, but it is never torn.
-Both are in memory. Next: files.py, the same on the real SQLite files.
+A save that was cut while it was being synced is there after a kill, and there or not after a power
+failure. So is an installed snapshot, which is one save. Next: queue_disk.py, the queue's;
+files.py, both as real SQLite files.
 """
 
-import sqlite3
-from collections import deque
 from collections.abc import Callable, Sequence
-from functools import cache
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol
 
-from glassraft.jobqueue import schema
-from glassraft.jobqueue.machine import Machine, Outcome
-from glassraft.jobqueue.rules import QueueRules
 from glassraft.raft.configuration import Configuration, parse_configuration
 from glassraft.raft.log import Log
-from glassraft.raft.messages import Entry, LogPosition
-from glassraft.raft.ready import NEVER_STARTED, HardState, Persisted
+from glassraft.raft.messages import EMPTY_LOG, Entry, LogPosition
+from glassraft.raft.ready import NEVER_STARTED, HardState, Installation, Persisted
 
-COMMITS_AT_RISK = 4
-"""So many of the queue's last commits may be lost at a power failure: the operating system syncs by itself in time."""
-
-SMALL_PAGES = 1_024
-"""Bytes of a page of the queue's database in memory: its images are small, and quick to take."""
+FIRST_QUEUE_FILE = "queue"
 
 Effect = Callable[[str], None]
 """Called between two effects with the name of the next one; raises where the node is to be cut."""
@@ -38,6 +28,10 @@ class Disk(Protocol):
     def hard_state(self) -> HardState:
         """Term and vote on disk."""
 
+    @property
+    def queue_file(self) -> str:
+        """Which of the queue's files is in use."""
+
     def open(self) -> Log:
         """What a starting node finds; `hard_state` is the other part of it."""
 
@@ -46,6 +40,20 @@ class Disk(Protocol):
 
     def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
         """Durable when it returns."""
+
+    def install(
+        self,
+        hard_state: HardState | None,
+        truncate_from: int | None,
+        entries: Sequence[Entry],
+        installation: Installation,
+        queue_file: str,
+        configuration: str,
+    ) -> None:
+        """save(), and a snapshot takes the log's place, together."""
+
+    def compact(self, base: LogPosition) -> None:
+        """The entries up to `base` go."""
 
     def persisted(self, last_log: LogPosition) -> Persisted:
         """What the server is told then."""
@@ -56,82 +64,127 @@ class Disk(Protocol):
     def term_at(self, index: int) -> int:
         """The term of the entry on disk at this index; 0 where there is none."""
 
+    def holds(self, index: int, term: int) -> bool:
+        """Whether this entry is on disk, or a queue that came of it and those before it."""
+
     @property
     def last_index(self) -> int:
         """Where the log on disk ends."""
 
 
-class QueueFile(Protocol):
-    """A node's queue, over all its lives."""
+@dataclass(slots=True)
+class Contents:
+    """What is on a raft disk."""
 
-    machine: Machine
-    connection: sqlite3.Connection
-
-    def open(self) -> None:
-        """A new machine on what is there."""
-
-    def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Apply in order; one outcome each."""
-
-    def commit(self) -> None:
-        """Let readers have what was applied."""
-
-    def stop(self, random: Random, *, power: bool) -> None:
-        """The process is gone; `power`: so are perhaps its last commits."""
+    hard_state: HardState = NEVER_STARTED
+    base: LogPosition = EMPTY_LOG
+    base_configuration: tuple[int, Configuration] | None = None
+    """The one that the base stands under, and its entry's index; None: what the cluster was made of."""
+    queue_file: str = FIRST_QUEUE_FILE
+    entries: list[Entry] = field(default_factory=list)
 
 
 class RaftDisk:
     """Figure 2's persistent state in memory."""
 
     def __init__(self, effect: Effect) -> None:
-        self.hard_state: HardState = NEVER_STARTED
-        self.entries: list[Entry] = []
+        self.contents = Contents()
         self._effect = effect
-        self._before: tuple[HardState, int, list[Entry]] | None = None
+        self._unsynced_over: Contents | None = None
+
+    @property
+    def hard_state(self) -> HardState:
+        """Term and vote on disk."""
+        return self.contents.hard_state
+
+    @property
+    def queue_file(self) -> str:
+        """Which of the queue's files is in use."""
+        return self.contents.queue_file
 
     @property
     def last_index(self) -> int:
         """Where the log on disk ends."""
-        return len(self.entries)
+        return self.contents.base.index + len(self.contents.entries)
 
     def open(self) -> Log:
         """The log as a starting server finds it."""
         terms: list[tuple[int, int]] = []
-        for entry in self.entries:
+        for entry in self.contents.entries:
             if not terms or terms[-1][0] != entry.term:
                 terms.append((entry.term, entry.index))
-        return Log(terms=terms, tail=self.entries, last_index=len(self.entries))
+        contents = self.contents
+        return Log(base=contents.base, terms=terms, tail=contents.entries, last_index=self.last_index)
 
     def history(self, first: Configuration) -> list[tuple[int, Configuration]]:
-        """The configurations that the log holds, after the first one."""
-        later = [
-            (entry.index, parse_configuration(entry.command))
-            for entry in self.entries
-            if entry.kind == "configuration"
-        ]
-        return [(0, first), *later]
+        """The configuration that the base stands under, and those that the log holds."""
+        return [self.contents.base_configuration or (0, first), *_configurations(self.contents.entries)]
 
     def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
         """Write, then sync: until it is synced, a power failure may undo all of it, never a part."""
-        first = entries[0].index if entries else self.last_index + 1
-        first = first if truncate_from is None else min(first, truncate_from)
-        self._before = (self.hard_state, first, self.entries[first - 1 :])
+        self._begin()
         self.write(hard_state, truncate_from, entries)
-        self._effect("sync")
-        self._before = None
+        self._sync()
+
+    def install(
+        self,
+        hard_state: HardState | None,
+        truncate_from: int | None,
+        entries: Sequence[Entry],
+        installation: Installation,
+        queue_file: str,
+        configuration: str,
+    ) -> None:
+        """All of it in one transaction (§7)."""
+        self._begin()
+        self.write(hard_state, truncate_from, ())
+        snapshot = installation.snapshot
+        if not installation.keeps_log:
+            self.contents.entries.clear()
+            self.contents.base = snapshot.last
+        self._cut_below(snapshot.last)
+        self.contents.base_configuration = (
+            snapshot.configuration_index,
+            parse_configuration(configuration),
+        )
+        self.contents.queue_file = queue_file
+        self.write(None, None, entries)
+        self._sync()
+
+    def compact(self, base: LogPosition) -> None:
+        """The entries up to `base` go; the queue's disk holds what came of them."""
+        self._begin()
+        self._cut_below(base)
+        self._sync()
 
     def write(
         self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]
     ) -> None:
-        """What the transaction does."""
+        """What a save's transaction does."""
+        contents = self.contents
         if hard_state is not None:
-            self.hard_state = hard_state
+            contents.hard_state = hard_state
         if truncate_from is not None:
-            del self.entries[truncate_from - 1 :]
+            del contents.entries[max(0, truncate_from - contents.base.index - 1) :]
         if entries:
             if entries[0].index != self.last_index + 1:
                 raise ValueError(f"entry {entries[0].index} cannot follow {self.last_index} on disk")
-            self.entries.extend(entries)
+            contents.entries.extend(entries)
+
+    def _cut_below(self, base: LogPosition) -> None:
+        contents = self.contents
+        gone = contents.entries[: base.index - contents.base.index]
+        for place in _configurations(gone):
+            contents.base_configuration = place
+        del contents.entries[: len(gone)]
+        contents.base = base
+
+    def _begin(self) -> None:
+        self._unsynced_over = replace(self.contents, entries=list(self.contents.entries))
+
+    def _sync(self) -> None:
+        self._effect("sync")
+        self._unsynced_over = None
 
     def persisted(self, last_log: LogPosition) -> Persisted:
         """What the server is told once save() has returned."""
@@ -139,76 +192,26 @@ class RaftDisk:
 
     def stop(self, random: Random, *, power: bool) -> None:
         """A transaction that was being synced is there or not."""
-        if self._before is not None and power and random.random() < 0.5:
-            self.hard_state, first, removed = self._before
-            del self.entries[first - 1 :]
-            self.entries.extend(removed)
-        self._before = None
+        if self._unsynced_over is not None and power and random.random() < 0.5:
+            self.contents = self._unsynced_over
+        self._unsynced_over = None
 
     def term_at(self, index: int) -> int:
-        """The term of the entry on disk at this index; 0 where there is none."""
-        return self.entries[index - 1].term if 0 < index <= len(self.entries) else 0
+        """The term of the entry on disk at this index, the base's too; 0 where there is none."""
+        base = self.contents.base
+        if index == base.index:
+            return base.term
+        place = index - base.index - 1
+        return self.contents.entries[place].term if 0 <= place < len(self.contents.entries) else 0
+
+    def holds(self, index: int, term: int) -> bool:
+        """Whether this entry is on disk; what was compacted was committed, and is in the queue."""
+        return index < self.contents.base.index or self.term_at(index) == term
 
 
-@cache
-def _empty_queue() -> bytes:
-    """The image of an empty queue: making the tables anew for each node takes longer than a run may."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.execute(f"PRAGMA page_size = {SMALL_PAGES}")
-    schema.create(connection)
-    image = connection.serialize()
-    connection.close()
-    return image
-
-
-class QueueDisk:
-    """The queue's tables in an SQLite database in memory: storage.QueueStore's rules for transactions."""
-
-    def __init__(self, effect: Effect, rules: QueueRules) -> None:
-        self._effect = effect
-        self._rules = rules
-        self._images: deque[bytes] = deque([_empty_queue()], maxlen=COMMITS_AT_RISK)
-        self._load(self._images[0])
-
-    def _load(self, image: bytes) -> None:
-        self.connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
-        self.connection.deserialize(image)
-
-    def open(self) -> None:
-        """A new machine on what is there."""
-        self.machine = Machine(self.connection, self._rules)
-
-    def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Apply in order, a cut possible before each; a transaction stays open until commit()."""
-        if not self.connection.in_transaction:
-            self.connection.execute("BEGIN")
-        if len(entries) == 1:
-            return self._apply(entries)
-        outcomes = []
-        for entry in entries:
-            outcomes += self._apply([entry])
-        return outcomes
-
-    def _apply(self, entries: Sequence[Entry]) -> list[Outcome]:
-        self._effect("apply")
-        return self.machine.apply_all(
-            (entry.index, entry.term, entry.kind, entry.command) for entry in entries
-        )
-
-    def commit(self) -> None:
-        """Readers see what was applied."""
-        if self.connection.in_transaction:
-            self._effect("commit")
-            self.machine.flush()
-            self.connection.execute("COMMIT")
-            self._images.append(self.connection.serialize())
-
-    def stop(self, random: Random, *, power: bool) -> None:
-        """What was not committed is lost; at a power failure perhaps the last commits, too."""
-        if self.connection.in_transaction:
-            self.connection.rollback()
-        if power:
-            for _ in range(random.randrange(len(self._images))):
-                self._images.pop()
-            self.connection.close()
-            self._load(self._images[-1])
+def _configurations(entries: Sequence[Entry]) -> list[tuple[int, Configuration]]:
+    return [
+        (entry.index, parse_configuration(entry.command))
+        for entry in entries
+        if entry.kind == "configuration"
+    ]

@@ -1,26 +1,34 @@
 """The two disks of a node as real SQLite files, in a folder for the run: what crashes leave is what SQLite finds.
 
 A kill leaves the files as they are, with their write-ahead logs; a power failure also tears the last
-save that was not synced, at any byte, and cuts the end off the queue's write-ahead log. What the raft
-file holds is compared at each start with what was saved. Next: disks.py, the same in memory.
+save that was not synced, at any byte, and cuts off what was not synced of the queue's write-ahead
+log. What the raft file holds is compared at each start with what was saved. Next: disks.py and
+queue_disk.py, the same in memory.
 """
 
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.raft.configuration import Configuration
 from glassraft.raft.log import Log
-from glassraft.raft.messages import Entry, LogPosition
-from glassraft.raft.ready import HardState, Persisted
+from glassraft.raft.messages import Entry, LogPosition, SnapshotMeta
+from glassraft.raft.ready import Chunk, HardState, Installation, Persisted
+from glassraft.replica.arrivals import Arrival, QueueSynced, SnapshotChecked, SnapshotTaken, SnapshotUnsound
 from glassraft.simulation.checks import Broken
-from glassraft.simulation.disks import Effect, RaftDisk
-from glassraft.storage import node_files
-from glassraft.storage.identity import Identity
+from glassraft.simulation.disks import Contents, Effect, RaftDisk
+from glassraft.simulation.snapshots import OwnTime
+from glassraft.storage import node_files, snapshot_file
+from glassraft.storage.identity import DamagedFile, Identity
+
+if TYPE_CHECKING:
+    from glassraft.simulation.node import Node
 
 MEMORY_FOLDER = Path("/dev/shm")
 """Files that nobody syncs for real are quick here."""
@@ -53,16 +61,28 @@ class FileDisk:
         self._effect = effect
         self._may_be_cut = may_be_cut
         self._identity = identity
+        self.folder = folder
         self.raft_file = folder / f"node-{identity.node_id}.raft.db"
-        self.queue_file = folder / f"node-{identity.node_id}.queue.db"
-        node_files.create(self.raft_file, self.queue_file, identity)
+        first_queue_file = folder / f"node-{identity.node_id}.queue.db"
+        node_files.create(self.raft_file, first_queue_file, identity)
         self._copy = RaftDisk(_nothing)
-        self._before_save: tuple[Image, HardState, list[Entry]] | None = None
+        self._copy.contents.queue_file = first_queue_file.name
+        self._before_save: tuple[Image, Contents] | None = None
 
     @property
     def hard_state(self) -> HardState:
         """Term and vote on disk."""
         return self._copy.hard_state
+
+    @property
+    def queue_file(self) -> str:
+        """Which of the queue's files is in use."""
+        return self._copy.queue_file
+
+    @property
+    def queue_path(self) -> Path:
+        """The queue's file that is in use."""
+        return self.folder / self._copy.queue_file
 
     @property
     def last_index(self) -> int:
@@ -73,23 +93,32 @@ class FileDisk:
         """The term of the entry on disk at this index; 0 where there is none."""
         return self._copy.term_at(index)
 
+    def holds(self, index: int, term: int) -> bool:
+        """Whether this entry is on disk, or a queue that came of it."""
+        return self._copy.holds(index, term)
+
     def open(self) -> Log:
         """Open both files; the raft file must hold what was saved, or what was there before the save that was torn."""
         self.files = node_files.open_files(self.raft_file, self._identity)
-        store = self.files.raft
-        found = (store.hard_state, store.read(1, self.files.log.last_index))
-        expected = [(self._copy.hard_state, self._copy.entries)]
-        if self._before_save is not None:
-            expected.append(self._before_save[1:])
-        if found not in expected:
+        expected = [self._copy.contents] + ([self._before_save[1]] if self._before_save else [])
+        found = [contents for contents in expected if self._is_on_disk(contents)]
+        if not found:
             raise Broken(
                 "What was saved is on disk",
-                f"{self.raft_file.name} holds {found[0]} and a log up to {len(found[1])}, saved was "
-                f"{expected[0][0]} and one up to {len(expected[0][1])}",
+                f"{self.raft_file.name} holds {self.files.raft.hard_state} and a log up to "
+                f"{self.files.log.last_index}, saved was {self.hard_state} and one up to {self.last_index}",
             )
         self._before_save = None
-        self._copy.hard_state, self._copy.entries = found
+        self._copy.contents = found[0]
         return self.files.log
+
+    def _is_on_disk(self, contents: Contents) -> bool:
+        store = self.files.raft
+        return (store.hard_state, store.base, store.queue_file) == (
+            contents.hard_state,
+            contents.base,
+            contents.queue_file,
+        ) and store.read(1, self.files.log.last_index) == contents.entries
 
     def history(self, first: Configuration) -> list[tuple[int, Configuration]]:
         """The configurations that the file has; the first one, too."""
@@ -97,10 +126,41 @@ class FileDisk:
 
     def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
         """The store's own transaction; a cut comes before it is known to be synced."""
-        if self._may_be_cut():
-            self._before_save = (_image(self.raft_file), self._copy.hard_state, list(self._copy.entries))
+        self._remember()
         self.files.raft.save(hard_state, truncate_from, entries)
         self._copy.write(hard_state, truncate_from, entries)
+        self._synced()
+
+    def install(
+        self,
+        hard_state: HardState | None,
+        truncate_from: int | None,
+        entries: Sequence[Entry],
+        installation: Installation,
+        queue_file: str,
+        configuration: str,
+    ) -> None:
+        """The store's own transaction, too."""
+        self._remember()
+        what = (hard_state, truncate_from, entries, installation, queue_file, configuration)
+        self.files.raft.install(*what)
+        self._copy.install(*what)
+        self._synced()
+
+    def compact(self, base: LogPosition) -> None:
+        """And this."""
+        self._remember()
+        self.files.raft.compact(base)
+        self._copy.compact(base)
+        self._synced()
+
+    def _remember(self) -> None:
+        """What is there before a save that may be cut."""
+        if self._may_be_cut():
+            contents = replace(self._copy.contents, entries=list(self._copy.contents.entries))
+            self._before_save = (_image(self.raft_file), contents)
+
+    def _synced(self) -> None:
         self._effect("sync")
         self._before_save = None
 
@@ -132,6 +192,7 @@ class FileQueue:
         """The disk has opened both files."""
         self.machine: Machine = self._disk.files.queue.machine
         self.connection: sqlite3.Connection = self._disk.files.queue.connection
+        self._synced_bytes = 0
 
     def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
         """One by one, a cut possible before each."""
@@ -147,13 +208,104 @@ class FileQueue:
             self._effect("commit")
         self._disk.files.queue.commit()
 
+    def sync(self) -> None:
+        """What was committed survives a power failure, too."""
+        self._disk.files.queue.sync()
+        self._synced_bytes = len(_image(self._disk.queue_path)[1])
+
+    def go_on_from(self, file: str) -> None:
+        """Be an installed snapshot from now on."""
+        self._disk.files.queue.go_on_from(file)
+        self._synced_bytes = 0
+        self.open()
+
     def stop(self, random: Random, *, power: bool) -> None:
-        """What was not committed is lost; at a power failure the end of the write-ahead log, too."""
-        database, log = _image(self._disk.queue_file)
+        """What was not committed is lost; at a power failure what was not synced of the log, too."""
+        store = self._disk.files.queue
+        database, log = _image(store.path)
         self.connection.close()
         if power:
-            log = log[: random.randrange(len(log) + 1)]
-        _put_back(self._disk.queue_file, (database, log))
+            log = log[: random.randint(min(self._synced_bytes, len(log)), len(log))]
+        _put_back(store.path, (database, log))
+
+
+class FileSnapshots(OwnTime):
+    """Those of one life of a node, as files."""
+
+    def __init__(self, node: "Node", disk: FileDisk, queue: FileQueue) -> None:
+        super().__init__(node)
+        self._queue = queue
+        self._store = disk.files.queue
+        self._identity = disk.files.raft.identity
+        self._names = node_files.SnapshotNames(disk.raft_file)
+        self._incoming: tuple[SnapshotMeta, Path] | None = None
+        self._received = 0
+        self._configuration = ""
+
+    def sync(self, index: int) -> None:
+        """Make durable what the queue has committed, up to `index`."""
+
+        def sync() -> Arrival:
+            self._queue.sync()
+            return QueueSynced(index)
+
+        self.later(sync)
+
+    def make(self) -> None:
+        """Make a snapshot of what the queue has committed."""
+
+        def make() -> Arrival:
+            made = snapshot_file.make(self._store.path, self._names.made)
+            return SnapshotTaken(made.last, made.size, made.sha256)
+
+        self.later(make)
+
+    def drop(self) -> None:
+        """Remove the snapshot that was made."""
+        self.later(lambda: snapshot_file.remove(self._names.made))
+
+    def check(self, snapshot: SnapshotMeta) -> None:
+        """See whether what was received is this snapshot."""
+        incoming = self._incoming
+        assert incoming is not None, "only what was received is checked"
+
+        def check() -> Arrival | None:
+            if self._incoming is not incoming:
+                return None
+            try:
+                self._configuration = snapshot_file.check(incoming[1], snapshot, self._identity)
+            except DamagedFile:
+                return SnapshotUnsound(snapshot)
+            return SnapshotChecked(snapshot)
+
+        self.later(check)
+
+    def remove_left(self) -> None:
+        """Remove the queue's files that an installed snapshot took the place of."""
+        self.later(self._store.remove_left)
+
+    def read(self, snapshot: SnapshotMeta, offset: int, size: int) -> bytes:
+        """Bytes of the snapshot that was made."""
+        return snapshot_file.read_chunk(self._names.made, offset, size)
+
+    def write(self, chunk: Chunk) -> None:
+        """Another snapshot's first piece ends the one before."""
+        self.node.effect("chunk")
+        if self._incoming is None or self._incoming[0] != chunk.snapshot or chunk.offset == 0:
+            self._received += 1
+            self._incoming = (chunk.snapshot, self._names.incoming(self._received))
+        snapshot_file.write_chunk(self._incoming[1], chunk.offset, chunk.data)
+
+    def put_in_place(self, snapshot: SnapshotMeta) -> tuple[str, str]:
+        """The checked snapshot gets its name as the queue's file."""
+        self.node.effect("place")
+        assert self._incoming is not None, "only what was checked is installed"
+        target = self._names.installed(snapshot.last.index)
+        snapshot_file.remove(target)
+        snapshot_file.put_in_place(self._incoming[1], target)
+        self._incoming = None
+        self.node.effect("install")
+        return target.name, self._configuration
 
 
 def _image(path: Path) -> Image:

@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from glassraft.raft.messages import Message
+from glassraft.raft.messages import InstallSnapshot, InstallSnapshotReply, Message
 from glassraft.replica.arrivals import MessageArrived, MessageLost, Origin
 
 if TYPE_CHECKING:
@@ -171,6 +171,8 @@ class Uplink:
         if not type(message).__name__.endswith("Reply"):
             return self._network.request(self._node, message, origin)
         arrived = self._answered_by(message)
+        if isinstance(arrived.message, InstallSnapshot) and isinstance(message, InstallSnapshotReply):
+            self._node.world.situations.chunk_answered(self._node, arrived.message, message)
         if arrived.respond is not None:
             arrived.respond(message, origin)
 

@@ -4,26 +4,26 @@ The replica is given this machine's parts, each of which can be cut: raising `Cu
 effects of a turn is the process's end at that point. Next: world.py, which runs the machines.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from glassraft import __version__
 from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.jobqueue.reader import QueueReader
-from glassraft.raft.messages import Entry, LogPosition, Message
-from glassraft.raft.ready import HardState, Note, Persisted
+from glassraft.raft.messages import Entry, LogPosition, Message, SnapshotMeta
+from glassraft.raft.ready import HardState, Installation, Note, Persisted
 from glassraft.raft.server import Server
 from glassraft.replica.arrivals import Arrival, TimePassed
 from glassraft.replica.cluster_clock import ClusterClock
 from glassraft.replica.state import event_state
-from glassraft.replica.turn import Replica, turn
+from glassraft.replica.turn import Replica, Snapshots, turn
 from glassraft.simulation.clock import NodeClock
-from glassraft.simulation.disks import Disk, QueueFile
+from glassraft.simulation.disks import Disk
 from glassraft.simulation.network import Uplink
+from glassraft.simulation.queue_disk import QueueFile
 from glassraft.simulation.recording import SilentRecorder, WatchedRecorder, event_writer
-from glassraft.simulation.snapshots import WholeLog
 
 if TYPE_CHECKING:
     from glassraft.simulation.world import World
@@ -55,18 +55,34 @@ class ArmedCut:
     power: bool
 
 
-class Node(WholeLog):
+class NodeSnapshots(Snapshots, Protocol):
+    """The snapshots of one life of a node, and their bytes."""
+
+    def read(self, snapshot: SnapshotMeta, offset: int, size: int) -> bytes:
+        """Bytes of the snapshot that was made."""
+
+
+class Node:
     """One machine, over all lives of its process. What the replica is given is this node or a part of it."""
 
     def __init__(
-        self, world: "World", id: int, clock: NodeClock, random: Random, disk: Disk, queue: QueueFile
+        self,
+        world: "World",
+        id: int,
+        clock: NodeClock,
+        random: Random,
+        disk: Disk,
+        queue: QueueFile,
+        make_snapshots: Callable[["Node"], NodeSnapshots],
     ) -> None:
+        """`make_snapshots` makes those of one life of the process."""
         self.world = world
         self.id = id
         self.clock = clock
         self.random = random
         self.disk = disk
         self.queue = queue
+        self._make_snapshots = make_snapshots
         self.life = 0
         self.replica: Replica | None = None
         self.paused = False
@@ -101,6 +117,7 @@ class Node(WholeLog):
         log = self.disk.open()
         self.queue.open()
         self.machine: Machine = self.queue.machine
+        snapshots = self._make_snapshots(self)
         self.uplink = Uplink(self, world.network)
         self.writer = event_writer(
             world.record,
@@ -124,6 +141,7 @@ class Node(WholeLog):
                 rules=world.parts.rules,
                 assertions=world.parts.assertions,
                 opening=opening,
+                read_chunk=snapshots.read,
             ),
             disk=self,
             queue=self,
@@ -135,7 +153,7 @@ class Node(WholeLog):
             ),
             watchers=world.watchers(self),
             rules=world.parts.turn_rules,
-            snapshots=self,
+            snapshots=snapshots,
         )
         self._record_start()
         world.node_started(self)
@@ -202,6 +220,25 @@ class Node(WholeLog):
         self.world.checks.saved(self, entries)
         self.effect("saved")
 
+    def install(
+        self,
+        hard_state: HardState | None,
+        truncate_from: int | None,
+        entries: Sequence[Entry],
+        installation: Installation,
+        queue_file: str,
+        configuration: str,
+    ) -> None:
+        """save(), and a snapshot takes the log's place: all of it is durable when it returns, or nothing."""
+        self.disk.install(hard_state, truncate_from, entries, installation, queue_file, configuration)
+        self.world.checks.saved(self, entries)
+        self.effect("installed")
+
+    def compact(self, base: LogPosition) -> None:
+        """The entries up to `base` are gone when it returns."""
+        self.effect("compact")
+        self.disk.compact(base)
+
     def persisted(self, last_log: LogPosition) -> Persisted:
         """What the server is told then."""
         return self.disk.persisted(last_log)
@@ -217,6 +254,12 @@ class Node(WholeLog):
     def commit(self) -> None:
         """Readers see what was applied."""
         self.queue.commit()
+
+    def go_on_from(self, file: str) -> None:
+        """Be an installed snapshot from now on."""
+        self.queue.go_on_from(file)
+        self.machine = self.queue.machine
+        self.world.node_installed(self)
 
     def sends(self, message: Message) -> None:
         """A message goes out at this moment."""

@@ -80,6 +80,14 @@ class QueueChecks:
                 f"n{node.id} answers {entry.index} with {outcome.answer}, another with {self.answers[entry.index]}",
             )
 
+    def installed(self, node: "Node") -> None:
+        """A snapshot is the queue as it was after its index, nothing else (§7)."""
+        index = node.machine.applied_index
+        if self.digests.get(index) != node.machine.digest:
+            raise Broken(
+                "All nodes hold the same queue", f"n{node.id} installs a snapshot that differs at {index}"
+            )
+
     def _first_applied(self, machine: Machine, entry: Entry, outcome: Outcome) -> None:
         command = json.loads(entry.command)
         op, arguments = command["op"], command["a"]

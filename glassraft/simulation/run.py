@@ -18,13 +18,14 @@ from glassraft.simulation import settings as all_settings
 from glassraft.simulation.checks import Broken
 from glassraft.simulation.clock import NodeClock
 from glassraft.simulation.coverage import Coverage
-from glassraft.simulation.disks import QueueDisk
 from glassraft.simulation.job_model import JobModel, with_ends_of_leases
 from glassraft.simulation.linearizability import Operation, check
 from glassraft.simulation.node import Node
 from glassraft.simulation.parts import REAL, Parts
+from glassraft.simulation.queue_disk import QueueDisk
 from glassraft.simulation.schedule import Schedule
 from glassraft.simulation.settings import Settings
+from glassraft.simulation.snapshots import MemorySnapshots
 from glassraft.simulation.world import Listener, World
 from glassraft.storage.identity import Identity
 
@@ -129,9 +130,9 @@ def _make_node(world: World, id: int, clock: NodeClock, random: Random) -> Node:
     def effect(name: str) -> None:
         node.effect(name)
 
-    node = Node(
-        world, id, clock, random, world.parts.make_disk(effect), QueueDisk(effect, world.parts.queue_rules)
-    )
+    disk = world.parts.make_disk(effect)
+    queue = QueueDisk(effect, world.parts.queue_rules, disk, world.first_configuration(id))
+    node = Node(world, id, clock, random, disk, queue, lambda node: MemorySnapshots(node, queue))
     return node
 
 
@@ -144,7 +145,8 @@ def _make_node_on_files(folder: Path, world: World, id: int, clock: NodeClock, r
     addresses = {member: f"sim:{member}" for member in world.members}
     identity = Identity("c0ffee", "simulation", id, addresses)
     disk = files.FileDisk(folder, identity, effect, lambda: bool(node.armed))
-    node = Node(world, id, clock, random, disk, files.FileQueue(disk, effect))
+    queue = files.FileQueue(disk, effect)
+    node = Node(world, id, clock, random, disk, queue, lambda node: files.FileSnapshots(node, disk, queue))
     return node
 
 

@@ -13,7 +13,10 @@ from typing import Final
 
 from glassraft.simulation.network import Weather
 
-EFFECTS: Final = ("save", "sync", "saved", "send", "apply", "commit", "answer", "elected", "first_commit")
+EFFECTS: Final = (
+    "save", "sync", "saved", "send", "apply", "commit", "answer", "elected", "first_commit",
+    "chunk", "place", "install", "installed", "compact",
+)  # fmt: skip
 """Where a process can be cut: before each of these; "saved" is right after persisting."""
 
 ROLES: Final = ("leader", "candidate", "ahead", "behind")

@@ -56,6 +56,11 @@ def draw(random: Random, nodes: int | None = None) -> Settings:
         uncommitted_entries=random.choice((4, 10_000, 10_000)),
         pre_vote=random.random() < 0.7,
         check_quorum=random.random() < 0.7,
+        kept_entries=random.choice((4, 15, 10_000)),
+        kept_for_snapshot=random.choice((30, 200)),
+        compact_entries=random.choice((3, 10)),
+        chunk_bytes=random.choice((2_000, 8_000, 100_000)),
+        snapshot_again_s=1.0,
     )
     return Settings(
         nodes=nodes or random.choice(SIZES),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from glassraft.jobqueue import states
 from glassraft.jobqueue.commands import op_of
 from glassraft.jobqueue.machine import Outcome
-from glassraft.raft.messages import Entry
+from glassraft.raft.messages import Entry, InstallSnapshot, InstallSnapshotReply
 from glassraft.raft.ready import Note
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ CUT_BEFORE = {
     "answer": "cut_before_answering",
     "elected": "cut_when_elected",
     "first_commit": "cut_at_first_commit",
+    "chunk": "cut_before_a_chunk",
+    "place": "cut_before_installing",
+    "install": "cut_before_installing",
+    "installed": "cut_after_installing",
+    "compact": "cut_before_compacting",
 }
 
 
@@ -90,6 +95,17 @@ class Situations:
         if note.why == "entry_conflicts":
             self._saw("configurations_truncated")
 
+    def _compact(self, node: "Node", note: Note) -> None:
+        self._saw("strides_compacted")
+
+    def _snapshot(self, node: "Node", note: Note) -> None:
+        self._saw("snapshots_made")
+
+    def _install(self, node: "Node", note: Note) -> None:
+        self._saw("snapshots_installed")
+        if note.fields["keeps_log"]:
+            self._saw("snapshots_with_log_kept")
+
     def _truncate(self, node: "Node", note: Note) -> None:
         self._saw("logs_repaired")
         self._saw("entries_truncated", note.fields["last"] - note.fields["first"] + 1)
@@ -97,6 +113,13 @@ class Situations:
     def _progress(self, node: "Node", note: Note) -> None:
         if note.why == "log_holds_previous_entry":
             self._saw("refused_appends")
+
+    def chunk_answered(self, node: "Node", request: InstallSnapshot, reply: InstallSnapshotReply) -> None:
+        """A node took a chunk of a snapshot, or says that it needs none of it."""
+        if not reply.installed:
+            self._saw("chunks_received")
+        elif node.server.log.base != request.snapshot.last:
+            self._saw("snapshots_overtaken")
 
     def cut(self, node: "Node") -> None:
         """A process is cut between two effects."""
@@ -145,6 +168,9 @@ _NOTES = {
     "vote": Situations._vote,
     "pre_vote": Situations._pre_vote,
     "membership": Situations._membership,
+    "compact": Situations._compact,
+    "snapshot": Situations._snapshot,
+    "install": Situations._install,
     "truncate": Situations._truncate,
     "progress": Situations._progress,
 }

@@ -297,6 +297,10 @@ class World:
         self.queue_checks.applied(node, entry, outcome)
         self.situations.applied(entry, outcome)
 
+    def node_installed(self, node: Node) -> None:
+        """A node went on from a snapshot: it must be what the others hold at its index."""
+        self.queue_checks.installed(node)
+
     def node_settled(self, node: Node) -> None:
         """A node's turn is over."""
         self.checks.settled(node)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,16 @@ def test_the_cluster_changes_its_members_and_the_leader_leaves() -> None:
     assert result.failure is None
     assert result.coverage["servers_added"] == 1
     assert result.coverage["leaders_removed"] == 1
+
+
+def test_a_node_that_was_away_comes_back_by_a_snapshot() -> None:
+    settings = plan_of(4).settings
+    short_log = replace(settings.raft, kept_entries=4, kept_for_snapshot=30, compact_entries=3)
+    away = Fault(1.0, "crash", "n2", lasts_s=4.0, power=True)
+    result = simulate(4, replace(settings, raft=short_log), schedule=(Storm(5.0, (away,)),))
+    assert result.failure is None
+    assert result.coverage["strides_compacted"]
+    assert result.coverage["snapshots_installed"] == 1
 
 
 def test_a_schedule_without_faults_loses_nothing() -> None:
