@@ -247,6 +247,7 @@ def settings_of(config: Config) -> Settings:
         kept_for_snapshot=config.limits.kept_for_snapshot_entries,
         compact_entries=min(Settings().compact_entries, max(1, config.limits.kept_log_entries // 10)),
         chunk_bytes=min(Settings().chunk_bytes, config.limits.max_batch_bytes),
+        lease_reads=config.raft.lease_reads,
     )
 
 

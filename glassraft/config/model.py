@@ -66,6 +66,14 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class RaftOptions:
+    """What an operator may choose about the algorithm."""
+
+    lease_reads: bool = False
+    """Reads at the leader without asking a majority each time: trusts the nodes' clocks (diss. §6.4.1)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds that keep one client, one batch or one log file from taking a node down."""
 
@@ -101,6 +109,7 @@ class Config:
     cluster: str
     nodes: tuple[NodeAddress, ...]
     timings: Timings
+    raft: RaftOptions
     limits: Limits
     folders: Folders
     worker: WorkerSettings
@@ -201,6 +210,7 @@ class Config:
                 "heartbeat_ms": timings.heartbeat_ms,
                 "election_timeout_ms": list(timings.election_timeout_ms),
             },
+            "raft": {"lease_reads": self.raft.lease_reads},
             "limits": {name: getattr(limits, name) for name in Limits.__slots__},
             "folders": {"data": str(self.folders.data), "logs": str(self.folders.logs)},
             "worker": {"slots": self.worker.slots},

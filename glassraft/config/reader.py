@@ -18,6 +18,7 @@ from glassraft.config.model import (
     Folders,
     Limits,
     NodeAddress,
+    RaftOptions,
     Timings,
     WorkerSettings,
     warnings_for,
@@ -74,6 +75,9 @@ def parse(text: str, path: Path) -> Config:
     cluster = top.take("cluster", _name, "glassraft")
     nodes = _nodes(top)
     timings = _timings(top.section("timings"))
+    raft = top.section("raft")
+    lease_reads = raft.take("lease_reads", _boolean, RaftOptions().lease_reads)
+    raft.done()
     limits = _limits(top.section("limits"))
     folders = _folders(top.section("folders"), path.parent)
     worker = top.section("worker")
@@ -85,6 +89,7 @@ def parse(text: str, path: Path) -> Config:
         cluster=cluster,
         nodes=nodes,
         timings=timings,
+        raft=RaftOptions(lease_reads),
         limits=limits,
         folders=folders,
         worker=WorkerSettings(slots),

@@ -11,7 +11,14 @@ from typing import Literal
 
 from glassraft.evaluation.analysis import MessageCount, Numbers, Percentiles
 
-KINDS = ("RequestVote", "RequestVoteReply", "AppendEntries", "AppendEntriesReply")
+KINDS = (
+    "RequestVote",
+    "RequestVoteReply",
+    "AppendEntries",
+    "AppendEntriesReply",
+    "TimeoutNow",
+    "TimeoutNowReply",
+)
 
 Scenario = Literal["messages", "payload"]
 

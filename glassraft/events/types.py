@@ -144,6 +144,8 @@ MESSAGE_FIELDS: Mapping[str, Mapping[str, Field]] = {
         "installed": Field("bool", "whether the follower has all that it stands for"),
         "round": Field("int", "the round that is answered"),
     },
+    "TimeoutNow": {},
+    "TimeoutNowReply": {},
 }
 """What a message's event carries beside to/from, kind and id, by kind."""
 
@@ -371,6 +373,14 @@ EVENTS: Mapping[str, EventType] = _events(
             "jobs": Field("int", "how many jobs it was about", optional=True),
         },
         "A client's call was answered.",
+    ),
+    EventType(
+        "transfer",
+        {
+            "target": Field("int", "who should lead"),
+            "state": Field("str", '"begun", "done" (another leads) or "given up"'),
+        },
+        "A leader hands its lead over; until it is done or given up it takes no commands (diss. §3.10).",
     ),
     EventType(
         "membership",

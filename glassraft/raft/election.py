@@ -42,11 +42,11 @@ def ask_for_pre_votes(server: "Server") -> None:
     _count_pre_vote(server, asked, server.id, granted=True)
 
 
-def campaign(server: "Server", why: str) -> None:
-    """Begin an election: ask everyone for a vote (§5.2)."""
+def campaign(server: "Server", why: str, *, transfer: bool = False) -> None:
+    """Begin an election: ask everyone for a vote (§5.2). `transfer`: the leader wants it (diss. §3.10)."""
     server.become_candidate(why)
     for peer in server.peers:
-        server.send(RequestVote(server.id, peer, server.current_term, server.log.last))
+        server.send(RequestVote(server.id, peer, server.current_term, server.log.last, transfer=transfer))
 
 
 def count_own_vote(server: "Server") -> None:

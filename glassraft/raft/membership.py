@@ -120,6 +120,8 @@ def on_change_membership(server: "Server", event: "ChangeMembership") -> None:
     """An operator adds or removes a server."""
     if server.role != "leader":
         return server.refuse(event.ticket, "not_leader")
+    if server.hand_over is not None:
+        return server.refuse(event.ticket, "transferring")
     CHANGES[event.change](server, event)
 
 

@@ -149,6 +149,24 @@ class InstallSnapshotReply:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TimeoutNow:
+    """A leader tells the server of its choice to stand for election at once (diss. §3.10)."""
+
+    sender: int
+    receiver: int
+    term: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutNowReply:
+    """The answer to TimeoutNow. `term` is the one in which the target stands now, if it does."""
+
+    sender: int
+    receiver: int
+    term: int
+
+
 Message = (
     RequestVote
     | RequestVoteReply
@@ -156,4 +174,6 @@ Message = (
     | AppendEntriesReply
     | InstallSnapshot
     | InstallSnapshotReply
+    | TimeoutNow
+    | TimeoutNowReply
 )

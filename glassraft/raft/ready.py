@@ -6,6 +6,7 @@
 Only data lives here. Next: server.py, which takes the one and hands out the other.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -46,6 +47,15 @@ class Settings:
     """So much of a snapshot goes in one message: far below what a slow link moves in an election timeout."""
     snapshot_again_s: float = 10.0
     """After so long a snapshot that could not be made is tried again."""
+    lease_reads: bool = False
+    """A leader answers reads without asking while voters must stand by it (diss. §6.4.1). It trusts that no
+    clock runs faster than another by more than `rules.CLOCK_DRIFT`; all servers must have it alike."""
+
+    def __post_init__(self) -> None:
+        if self.lease_reads and not self.check_quorum:
+            raise ValueError(
+                "lease_reads needs check_quorum: a lease is the time that voters stand by their leader"
+            )
 
 
 # What can happen to a server, besides a Message.
@@ -81,6 +91,14 @@ class ChangeMembership:
     ticket: Any
     change: Literal["add", "remove"]
     server: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Another server should lead: `target`, or any. The ticket comes back in Ready.transferred or Ready.refused."""
+
+    ticket: Any
+    target: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +156,7 @@ Event = (
     | Propose
     | Read
     | ChangeMembership
+    | Transfer
     | Persisted
     | StateMachineSynced
     | SnapshotMade
@@ -180,6 +199,11 @@ class Refused:
     not_caught_up        the server to be added gets entries too slowly: it stays a learner
     removed              the server to be added was removed before it had caught up
     deposed              the leadership ended before the server to be added had caught up; it may stay a learner
+    transferring         this leader is handing over: ask again in a moment
+    transfer_under_way   a transfer, while another is
+    not_voter            a transfer to a server that has no vote
+    no_target            a transfer to anybody, while no other voter answers
+    transfer_failed      nobody else led within an election timeout
     """
 
     ticket: Any
@@ -201,6 +225,15 @@ class Installation:
 
     snapshot: SnapshotMeta
     keeps_log: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """A transfer is over: who leads, and in which term."""
+
+    ticket: Any
+    leader_id: int
+    term: int
 
 
 @dataclass(slots=True)
@@ -237,6 +270,7 @@ class Ready:
     chunks: list[Chunk] = field(default_factory=list)
     check: SnapshotMeta | None = None
     install: Installation | None = None
+    transferred: list[Transferred] = field(default_factory=list)
 
     @property
     def must_persist(self) -> bool:
@@ -266,11 +300,12 @@ class Ready:
             or self.drop_snapshot
             or self.chunks
             or self.check
+            or self.transferred
         )
 
 
 @dataclass(slots=True)
-class Transfer:
+class SnapshotTransfer:
     """A snapshot on its way to one follower."""
 
     snapshot: SnapshotMeta | None = None
@@ -299,10 +334,14 @@ class Progress:
     """The last one could not be delivered: try again with the next heartbeat, not at once."""
     heard_at: float = 0.0
     """When this follower last answered (monotonic seconds)."""
-    transfer: Transfer | None = None
+    transfer: SnapshotTransfer | None = None
     """Its next entry is gone from the log: it gets a snapshot (§7)."""
     needs_after: int | None = None
     """It has got a snapshot: what follows stays in the log until it has caught up."""
+    unanswered: deque[tuple[int, float]] = field(default_factory=deque)
+    """Rounds without an answer, and when each was sent; kept for leases alone."""
+    stands_by_since: float = float("-inf")
+    """From then on this follower wants no other leader, for the shortest election timeout."""
 
 
 @dataclass(slots=True)

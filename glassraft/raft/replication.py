@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from glassraft.raft import election, membership, snapshot
+from glassraft.raft import election, membership, reads, snapshot, transfer
 from glassraft.raft.messages import AppendEntries, AppendEntriesReply, Entry
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ def on_propose(server: "Server", event: "Propose") -> None:
     """A client's command: append it to the leader's log (§5.3)."""
     if server.role != "leader":
         return server.refuse(event.ticket, "not_leader")
+    if server.hand_over is not None:
+        return server.refuse(event.ticket, "transferring")
     if server.log.last_index - server.commit_index >= server.settings.uncommitted_entries:
         return server.refuse(event.ticket, "full")
     index = server.log.last_index + 1
@@ -27,6 +29,7 @@ def on_propose(server: "Server", event: "Propose") -> None:
 def heartbeat(server: "Server") -> None:
     """Tell every follower that this leader lives, and try again what was lost (§5.2, §5.3)."""
     server.heartbeat_due = server.now + server.settings.heartbeat_s
+    transfer.tell_again(server)
     membership.give_up_leavers(server)
     for _, progress in server.followers():
         progress.must_send = True
@@ -61,6 +64,7 @@ def _send_append_entries(server: "Server", peer: int, progress: "Progress", with
         progress.round_under_way = server.round
         progress.sent_at = server.now
     progress.must_send = False
+    reads.note_sent(server, progress, server.round)
     request = AppendEntries(
         sender=server.id,
         receiver=peer,
@@ -85,6 +89,7 @@ def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None
     if progress is None:
         return
     progress.heard_at = server.now
+    reads.note_answered(server, progress, reply.round)
     if progress.round_under_way == reply.round:
         progress.round_under_way = None
     before = (progress.next_index, progress.match_index)

@@ -19,6 +19,10 @@ from glassraft.raft.messages import (
     SnapshotMeta,
 )
 
+CLOCK_DRIFT = 1.1
+"""By how much one server's clock may run faster than another's before leases break a promise: far more than
+clocks of sound machines do, and little enough to leave nine tenths of a lease."""
+
 
 class Rules:
     """Raft as printed. Override one method to see what it was for."""
@@ -101,6 +105,30 @@ class Rules:
     def leads_until(self, heard_at: float, longest_s: float) -> float:
         """A leader whom no majority has answered for an election timeout leads no longer (diss. §6.2)."""
         return heard_at + longest_s
+
+    # Leases (dissertation §6.4.1)
+
+    def lease_counts_from(self, sent_at: float, answered_at: float) -> float:
+        """A follower may have heard the leader as soon as the message was sent, so a lease counts from then."""
+        return sent_at
+
+    def lease_lasts_s(self, shortest_s: float) -> float:
+        """A majority stands by its leader for the shortest election timeout, by clocks that may be faster."""
+        return shortest_s / CLOCK_DRIFT
+
+    def lease_survives_transfer(self) -> bool:
+        """A leader that has told another to stand can be voted out at any moment, so its lease is gone."""
+        return False
+
+    def has_forgotten_whom_it_heard(self, lease_reads: bool) -> bool:
+        """A server that has just started may have heard a leader right before, whose lease still counts on it."""
+        return lease_reads
+
+    # Leadership transfer (dissertation §3.10)
+
+    def target_may_stand(self, match_index: int, last_index: int) -> bool:
+        """The target is told to stand when it has every entry of the leader's log (diss. §3.10)."""
+        return match_index == last_index
 
     # Replication (§5.3, §5.4.2)
 

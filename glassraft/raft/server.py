@@ -7,15 +7,15 @@
 
 Only state, role changes and the dispatch live here; what a message means is in election.py
 (§5.2, §5.4.1, diss. §9.6), replication.py (§5.3, §5.4.2), compaction.py and snapshot.py (§7),
-reads.py (diss. §6.4) and membership.py (diss. §4); the paper's conditions are in rules.py. `now` is
-monotonic seconds, from outside; so is all randomness.
+reads.py (diss. §6.4), membership.py (diss. §4) and transfer.py (diss. §3.10); the paper's conditions
+are in rules.py. `now` is monotonic seconds, from outside; so is all randomness.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Any
 
-from glassraft.raft import compaction, election, membership, reads, replication, snapshot
+from glassraft.raft import compaction, election, membership, reads, replication, snapshot, transfer
 from glassraft.raft.assertions import Assertions
 from glassraft.raft.configuration import (
     Configuration,
@@ -34,6 +34,8 @@ from glassraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
     SnapshotMeta,
+    TimeoutNow,
+    TimeoutNowReply,
 )
 from glassraft.raft.ready import (
     DEFAULT_SETTINGS,
@@ -60,6 +62,8 @@ from glassraft.raft.ready import (
     SnapshotVerified,
     StateMachineSynced,
     TimeIs,
+    Transfer,
+    Transferred,
     Undelivered,
 )
 from glassraft.raft.rules import Rules
@@ -135,7 +139,8 @@ class Server:
         self.last_applied = applied
         self.role: Role = "follower"
         self.leader_id: int | None = None
-        self.leader_heard_at = float("-inf")
+        has_forgotten = self.rules.has_forgotten_whom_it_heard(settings.lease_reads)
+        self.leader_heard_at = now if has_forgotten else float("-inf")
         self.pre_vote: PreVote | None = None
         self.pre_vote_round = 0
 
@@ -148,6 +153,8 @@ class Server:
         self.catch_ups: dict[int, membership.CatchUp] = {}
         self.leavers: dict[int, membership.Leaver] = {}
         self.waiting_adds: list[membership.WaitingAdd] = []
+        self.hand_over: transfer.HandOver | None = None
+        self.gave_lease_up = False
 
         # What the disk has, and what waits for the next ready().
         self.durable_state = hard_state
@@ -186,6 +193,11 @@ class Server:
         """The configuration under which the entry at `index` stands, and the index of its own entry."""
         return self.configurations.at(index)
 
+    @property
+    def takes_proposals(self) -> bool:
+        """Whether it leads, and is not about to hand over."""
+        return self.role == "leader" and self.hand_over is None
+
     # Events in
 
     def step(self, event: Event, now: float) -> None:
@@ -197,8 +209,10 @@ class Server:
     def next_deadline(self) -> float:
         """When TimeIs must be stepped at the latest (monotonic seconds)."""
         if self.role == "leader":
-            return min(self.heartbeat_due, election.quorum_deadline(self))
-        return self.election_deadline
+            deadline = min(self.heartbeat_due, election.quorum_deadline(self))
+        else:
+            deadline = self.election_deadline
+        return min(deadline, transfer.deadline(self))
 
     # What to do, out
 
@@ -216,6 +230,7 @@ class Server:
                 replication.heartbeat(self)  # the others learn from it that the removal is committed
             replication.send_what_is_due(self)
             snapshot.send_what_is_due(self)
+            transfer.tell_target(self)
             if is_removed:
                 self.become_follower(self.current_term, None, "removed_leader_steps_down")
         committed = self._take_committed()
@@ -268,6 +283,7 @@ class Server:
             self.leader_id = leader_id
             if leader_id is not None:
                 self.note("leader", why, leader_id=leader_id)
+                transfer.end(self)
         if was != "follower":
             self.votes.clear()
             self.progress.clear()
@@ -290,12 +306,14 @@ class Server:
 
     def become_leader(self, why: str) -> None:
         """Lead this term: nextIndex after the last entry, then the term's empty entry (§5.2, §8)."""
+        transfer.give_up(self, "elected_again")
         self.role = "leader"
         self.leader_id = self.id
         self.votes = {}
         self.pre_vote = None
         self.progress = {peer: self.new_progress() for peer in self.peers}
         membership.watch_learners(self)
+        self.gave_lease_up = False
         self.heartbeat_due = self.now + self.settings.heartbeat_s
         self.note("role", why, role="leader", was="candidate", leader_id=self.id)
         if self.rules.opens_term_with_empty_entry():
@@ -476,6 +494,11 @@ class Server:
         """All of a snapshot is there: somebody must verify it."""
         self._ready.check = meta
 
+    def transferred(self, ticket: Any) -> None:
+        """A transfer is over: this term's leader is known."""
+        assert self.leader_id is not None
+        self._ready.transferred.append(Transferred(ticket, self.leader_id, self.current_term))
+
     def place(self, ticket: Any, index: int) -> None:
         """A proposal has got its place in the log."""
         self._ready.placed.append(Placed(ticket, index, self.current_term))
@@ -483,6 +506,8 @@ class Server:
 
 def on_time(server: Server, event: TimeIs) -> None:
     """A timer may be due (§5.2)."""
+    if server.now >= transfer.deadline(server):
+        transfer.give_up(server, "election_timeout_elapsed")
     if server.role != "leader":
         if server.now >= server.election_deadline:
             _election_time_is_over(server)
@@ -530,6 +555,7 @@ HANDLERS: dict[type, Callable[[Server, Any], None]] = {
     Propose: replication.on_propose,
     Read: reads.on_read,
     ChangeMembership: membership.on_change_membership,
+    Transfer: transfer.on_transfer,
     Persisted: on_persisted,
     StateMachineSynced: compaction.on_state_machine_synced,
     SnapshotMade: snapshot.on_snapshot_made,
@@ -543,4 +569,6 @@ HANDLERS: dict[type, Callable[[Server, Any], None]] = {
     AppendEntriesReply: with_terms(replication.on_append_entries_reply),
     InstallSnapshot: with_terms(snapshot.on_install_snapshot),
     InstallSnapshotReply: with_terms(snapshot.on_install_snapshot_reply),
+    TimeoutNow: with_terms(transfer.on_timeout_now),
+    TimeoutNowReply: with_terms(transfer.on_timeout_now_reply),
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from glassraft.raft import election
 from glassraft.raft.messages import InstallSnapshot, InstallSnapshotReply, SnapshotMeta
-from glassraft.raft.ready import Chunk, Transfer
+from glassraft.raft.ready import Chunk, SnapshotTransfer
 
 if TYPE_CHECKING:
     from glassraft.raft.ready import Progress, SnapshotDamaged, SnapshotFailed, SnapshotMade, SnapshotVerified
@@ -26,7 +26,7 @@ def begin_or_go_on(server: "Server", progress: "Progress") -> None:
     if not server.rules.needs_snapshot(server.log, progress.next_index):
         return
     if progress.transfer is None:
-        progress.transfer = Transfer()
+        progress.transfer = SnapshotTransfer()
     progress.transfer.may_send = True
 
 
@@ -86,7 +86,7 @@ def _want(server: "Server") -> None:
         server.want_snapshot()
 
 
-def _send_chunk(server: "Server", peer: int, transfer: Transfer) -> None:
+def _send_chunk(server: "Server", peer: int, transfer: SnapshotTransfer) -> None:
     snapshot = server.snapshot
     assert snapshot is not None
     if transfer.snapshot != snapshot:

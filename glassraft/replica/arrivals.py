@@ -36,6 +36,10 @@ class Unserved:
                     (and what raft.ready.Refused lists of changes of membership)
     no_quorum       no majority answered in time: the command's fate is unknown
     shutting_down   the node stops; the fate of what was under way is unknown
+
+    transferring    this leader hands its place over; nothing was done
+    transfer_under_way, not_voter, no_target, transfer_failed
+                    a transfer did not happen (raft.ready.Refused says more)
     """
 
     why: str
@@ -53,7 +57,15 @@ class NothingReady:
     """A Take waited as long as it wanted, and there was no job."""
 
 
-Result = Applied | Unserved | Confirmed | NothingReady
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A transfer is over: who leads now, in which term."""
+
+    leader_id: int
+    term: int
+
+
+Result = Applied | Unserved | Confirmed | NothingReady | HandedOver
 
 
 class Settles(Protocol):
@@ -199,6 +211,14 @@ class ChangeArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferArrived:
+    """Another node should lead: the `target`, or any."""
+
+    ticket: Settles
+    target: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Somebody wants to see the node between two turns. `see` must be quick, and must not change it."""
 
@@ -228,6 +248,7 @@ Arrival = (
     | SnapshotUnsound
     | WorkFailed
     | ChangeArrived
+    | TransferArrived
     | Look
     | TimePassed
     | ShutDown

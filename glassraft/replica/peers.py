@@ -23,6 +23,8 @@ from glassraft.raft.messages import (
     Message,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
+    TimeoutNowReply,
 )
 from glassraft.replica.arrivals import Arrival, MessageArrived, MessageLost, Origin
 from glassraft.rpc.client import Connection, ConnectionFailed
@@ -47,11 +49,12 @@ RECONNECT_AFTER_S = (0.02, 0.05, 0.1, 0.2)
 CONNECT_TIMEOUT_S = 1.0
 
 Bring = Callable[[Arrival], None]
-Request = RequestVote | AppendEntries | InstallSnapshot
+Request = RequestVote | AppendEntries | InstallSnapshot | TimeoutNow
 REPLY_TO: dict[type, type] = {
     RequestVote: RequestVoteReply,
     AppendEntries: AppendEntriesReply,
     InstallSnapshot: InstallSnapshotReply,
+    TimeoutNow: TimeoutNowReply,
 }
 
 

@@ -20,6 +20,8 @@ from glassraft.raft.messages import (
     Message,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
+    TimeoutNowReply,
 )
 from glassraft.raft.ready import Note
 from glassraft.replica.arrivals import Origin
@@ -31,6 +33,8 @@ KINDS: dict[type, str] = {
     AppendEntriesReply: "AppendEntriesReply",
     InstallSnapshot: "InstallSnapshot",
     InstallSnapshotReply: "InstallSnapshotReply",
+    TimeoutNow: "TimeoutNow",
+    TimeoutNowReply: "TimeoutNowReply",
 }
 
 
@@ -86,6 +90,10 @@ def _install_snapshot_reply(message: InstallSnapshotReply) -> dict[str, Any]:
     return {"offset": message.offset, "installed": message.installed, "round": message.round}
 
 
+def _nothing_more(message: TimeoutNow | TimeoutNowReply) -> dict[str, Any]:
+    return {}
+
+
 FIELDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     RequestVote: _request_vote,
     RequestVoteReply: _request_vote_reply,
@@ -93,6 +101,8 @@ FIELDS: dict[type, Callable[[Any], dict[str, Any]]] = {
     AppendEntriesReply: _append_entries_reply,
     InstallSnapshot: _install_snapshot,
     InstallSnapshotReply: _install_snapshot_reply,
+    TimeoutNow: _nothing_more,
+    TimeoutNowReply: _nothing_more,
 }
 
 

@@ -26,6 +26,7 @@ from glassraft.replica.arrivals import (
     Applied,
     ChangeArrived,
     CommandArrived,
+    HandedOver,
     MessageArrived,
     NothingReady,
     Origin,
@@ -33,6 +34,7 @@ from glassraft.replica.arrivals import (
     Result,
     TakeArrived,
     Ticket,
+    TransferArrived,
     Unserved,
 )
 from glassraft.replica.driver import Driver
@@ -46,6 +48,7 @@ from glassraft.rpc.raft_calls import (
     APPEND_ENTRIES_SIGNATURE,
     INSTALL_SNAPSHOT_SIGNATURE,
     REQUEST_VOTE_SIGNATURE,
+    TIMEOUT_NOW_SIGNATURE,
     Context,
     Reply,
     from_call,
@@ -94,6 +97,13 @@ CHANGE_REFUSED: Mapping[str, tuple[str, str]] = {
     "last_voter": ("last_voter", "n{id} is the last voter: add another server first"),
 }
 """The fault and its sentence for each refusal of a change."""
+
+
+_TRANSFER_REFUSALS: Mapping[str, str] = {
+    "transfer_under_way": "n{n} hands its lead over already",
+    "no_target": "no other voter answers n{n}, so there is nobody to hand the lead over to",
+    "transfer_failed": "nobody else led within an election timeout",
+}
 
 
 class Service:
@@ -161,6 +171,12 @@ class Service:
             1,
             _help(self.remove_server),
         )
+        served["TimeoutNow"] = Method(
+            self.timeout_now, TIMEOUT_NOW_SIGNATURE, 3, _help(self.timeout_now), vital=True
+        )
+        served["TransferLeadership"] = Method(
+            self.transfer_leadership, ("struct", "int"), 0, _help(self.transfer_leadership)
+        )
         served["State"] = Method(self.state, ("struct", "int"), 0, _help(self.state))
         served["Events"] = Method(self.events, ("struct", "int"), 1, _help(self.events))
         served["Ping"] = Method(self.ping, ("struct",), 0, _help(self.ping))
@@ -210,6 +226,10 @@ class Service:
         """A leader sends a chunk of a snapshot to a node whose next entry is gone from its log (§7)."""
         params = (term, leaderId, lastIncludedIndex, lastIncludedTerm, offset, data, done, context)
         return self._from_peer(call, "InstallSnapshot", params)
+
+    def timeout_now(self, call: Call, term: int, leaderId: int, context: dict[str, Any]) -> str:
+        """The leader wants this node to stand for election at once, in its place (diss. §3.10)."""
+        return self._from_peer(call, "TimeoutNow", (term, leaderId, context))
 
     def _from_peer(self, call: Call, method: str, params: Sequence[Any]) -> str:
         message, context = from_call(method, params, self._id)
@@ -380,7 +400,10 @@ class Service:
         if why == "shutting_down":
             return Fault.named("shutting_down", f"n{self._id} is shutting down")
         name = "outcome_unknown" if why == "deposed" else "not_leader"
-        said = f"n{self._id} lost the lead meanwhile" if why == "deposed" else f"n{self._id} does not lead"
+        said = {
+            "deposed": f"n{self._id} lost the lead meanwhile",
+            "transferring": f"n{self._id} hands its lead over",
+        }.get(why, f"n{self._id} does not lead")
         server, addresses = self._replica.server, self._replica.addresses
         leader = server.leader_id
         detail: dict[str, Any] = {
@@ -436,6 +459,20 @@ class Service:
             name, text = CHANGE_REFUSED[why]
             raise Fault.named(name, text.format(id=id))
         raise self._unserved(result)
+
+    def transfer_leadership(self, call: Call, target: int = 0) -> dict[str, Any]:
+        """The leader hands its lead over to the node `target`, or with 0 to the one that is furthest."""
+        ticket = Ticket()
+        self._driver.bring(TransferArrived(ticket, target or None))
+        result = ticket.wait(2 * PENDING_S)
+        if isinstance(result, HandedOver):
+            return {"leader_id": result.leader_id, "term": result.term}
+        why = result.why if isinstance(result, Unserved) else "transfer_failed"
+        if why == "not_voter":
+            raise BadArgument(f"target is {target}, which is no voter of this cluster")
+        if why not in _TRANSFER_REFUSALS:
+            raise self._unserved(result)
+        raise Fault.named("transfer_failed", _TRANSFER_REFUSALS[why].format(n=self._id), {"why": why})
 
     # The queue: reads
 

@@ -40,6 +40,7 @@ from glassraft.raft.ready import (
     SnapshotVerified,
     StateMachineSynced,
     TimeIs,
+    Transfer,
     Undelivered,
 )
 from glassraft.raft.server import APPLY_BATCH_ENTRIES, Server
@@ -49,6 +50,7 @@ from glassraft.replica.arrivals import (
     ChangeArrived,
     CommandArrived,
     Confirmed,
+    HandedOver,
     Look,
     MessageArrived,
     MessageLost,
@@ -64,6 +66,7 @@ from glassraft.replica.arrivals import (
     SnapshotUnsound,
     TakeArrived,
     TimePassed,
+    TransferArrived,
     Unserved,
     WorkFailed,
 )
@@ -263,7 +266,7 @@ class Replica:
         return min(deadline, now + max(wait_ms, 1) / 1000)
 
     def _may_tick(self) -> bool:
-        return self.server.role == "leader" and self.tick_index <= self.queue.machine.applied_index
+        return self.server.takes_proposals and self.tick_index <= self.queue.machine.applied_index
 
     def _opening(self, now: float) -> str:
         """The empty entry of a new leader's term carries the time, which goes on from its log's last stamp."""
@@ -350,6 +353,8 @@ def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
         _commit_queue(replica)
     for ticket in ready.reads:
         ticket.settle(Confirmed(replica.queue.machine.applied_index))
+    for done in ready.transferred:
+        done.ticket.settle(HandedOver(done.leader_id, done.term))
     _look_after_log(replica, ready)
     if replica.server.role != "leader":
         _tell_those_who_wait_for_a_leader(replica)
@@ -448,7 +453,7 @@ def _commit_queue(replica: Replica) -> None:
 
 def _wake(replica: Replica, now: float) -> bool:
     """A leader proposes what waits for no client: Takes that can be served now, and a Tick that is due."""
-    if replica.server.role != "leader" or replica.stopping:
+    if not replica.server.takes_proposals or replica.stopping:
         return False
     woken = replica.takes.wake(now)
     for command in woken:
@@ -483,6 +488,9 @@ def _tell_everybody_to_go(replica: Replica) -> None:
     replica.takes.refuse_all("shutting_down")
     for add in replica.server.waiting_adds:
         add.ticket.settle(Unserved("shutting_down"))
+    hand_over, replica.server.hand_over = replica.server.hand_over, None
+    if hand_over is not None:
+        hand_over.ticket.settle(Unserved("shutting_down"))
     _give_up_reads(replica, "shutting_down", NEVER)
 
 
@@ -584,6 +592,12 @@ def _change(replica: Replica, arrival: ChangeArrived, now: float) -> None:
     replica.server.step(ChangeMembership(arrival.ticket, arrival.change, arrival.server), now)
 
 
+def _transfer(replica: Replica, arrival: TransferArrived, now: float) -> None:
+    if replica.stopping:
+        return arrival.ticket.settle(Unserved("shutting_down"))
+    replica.server.step(Transfer(arrival.ticket, arrival.target), now)
+
+
 def _look(replica: Replica, arrival: Look, now: float) -> None:
     arrival.see(replica)
 
@@ -615,6 +629,7 @@ STEPS: dict[type, Callable[[Replica, Any, float], None]] = {
     TakeArrived: _take,
     ReadArrived: _read,
     ChangeArrived: _change,
+    TransferArrived: _transfer,
     Look: _look,
     QueueSynced: _queue_synced,
     SnapshotTaken: _snapshot_taken,

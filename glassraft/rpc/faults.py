@@ -71,6 +71,13 @@ _ROWS = (
     ),
     FaultKind(19, "malformed", "The bytes are not an XML-RPC call, or not HTTP as it is spoken here."),
     FaultKind(
+        20,
+        "transfer_failed",
+        "The lead was not handed over: another transfer is under way, no other voter answers, or none "
+        "led in time.",
+        "why: transfer_under_way, no_target, transfer_failed",
+    ),
+    FaultKind(
         30,
         "change_under_way",
         "An earlier change of membership, or the first entry of a new leader, is not committed yet."

@@ -24,12 +24,14 @@ from glassraft.raft.messages import (
     RequestVote,
     RequestVoteReply,
     SnapshotMeta,
+    TimeoutNow,
+    TimeoutNowReply,
 )
 
 INT64_MAX = 2**63 - 1
 
-Request = RequestVote | AppendEntries | InstallSnapshot
-Reply = RequestVoteReply | AppendEntriesReply | InstallSnapshotReply
+Request = RequestVote | AppendEntries | InstallSnapshot | TimeoutNow
+Reply = RequestVoteReply | AppendEntriesReply | InstallSnapshotReply | TimeoutNowReply
 
 REQUEST_VOTE_SIGNATURE = ("struct", "int", "int", "int", "int", "struct")
 APPEND_ENTRIES_SIGNATURE = ("struct", "int", "int", "int", "int", "string", "int", "struct")
@@ -44,6 +46,7 @@ INSTALL_SNAPSHOT_SIGNATURE = (
     "boolean",
     "struct",
 )
+TIMEOUT_NOW_SIGNATURE = ("struct", "int", "int", "struct")
 """The result's type and the parameters', as `rpc.server.Method` wants them; all are required."""
 
 
@@ -109,6 +112,8 @@ def to_call(message: Request, context: Context) -> tuple[str, tuple[Any, ...]]:
         return "RequestVote", (message.term, message.sender, last.index, last.term, struct)
     if isinstance(message, InstallSnapshot):
         return "InstallSnapshot", _install_snapshot_params(message, struct)
+    if isinstance(message, TimeoutNow):
+        return "TimeoutNow", (message.term, message.sender, struct)
     struct["round"] = message.round
     prev = message.prev_log
     entries = entries_text(message.entries)
@@ -139,13 +144,10 @@ def _install_snapshot_params(message: InstallSnapshot, struct: dict[str, Any]) -
 
 def from_call(method: str, params: Sequence[Any], receiver: int) -> tuple[Request, Context]:
     """The message that a call carries. BadArgument where it is none that a sound server sends."""
-    if method == "RequestVote":
-        return _from_request_vote(params, receiver)
-    if method == "AppendEntries":
-        return _from_append_entries(params, receiver)
-    if method == "InstallSnapshot":
-        return _from_install_snapshot(params, receiver)
-    raise BadArgument(f"{method!r} is not one of Raft's calls: RequestVote, AppendEntries, InstallSnapshot")
+    read = _REQUESTS.get(method)
+    if read is None:
+        raise BadArgument(f"{method!r} is not one of Raft's calls: {', '.join(_REQUESTS)}")
+    return read(params, receiver)
 
 
 def _from_request_vote(params: Sequence[Any], receiver: int) -> tuple[RequestVote, Context]:
@@ -231,6 +233,22 @@ def _snapshot(named: Mapping[str, Any], struct: Mapping[str, Any]) -> SnapshotMe
     )
 
 
+def _from_timeout_now(params: Sequence[Any], receiver: int) -> tuple[TimeoutNow, Context]:
+    if len(params) != 3 or type(params[2]) is not dict:
+        raise BadArgument("TimeoutNow takes term, leaderId and a struct")
+    named = dict(zip(("term", "leaderId"), params, strict=False))
+    context = Context.from_struct(params[2])
+    return TimeoutNow(_sender(named, "leaderId", context), receiver, _natural(named, "term")), context
+
+
+_REQUESTS: Mapping[str, Callable[[Sequence[Any], int], tuple[Request, Context]]] = {
+    "RequestVote": _from_request_vote,
+    "AppendEntries": _from_append_entries,
+    "InstallSnapshot": _from_install_snapshot,
+    "TimeoutNow": _from_timeout_now,
+}
+
+
 def _sender(named: Mapping[str, Any], name: str, context: Context) -> int:
     sender = _natural(named, name)
     if not sender:
@@ -314,6 +332,8 @@ def to_reply(reply: Reply, context: Context) -> dict[str, Any]:
     """The struct that answers a call."""
     struct = context.to_struct()
     struct["term"] = reply.term
+    if isinstance(reply, TimeoutNowReply):
+        return struct
     struct["why"] = reply.why
     if isinstance(reply, RequestVoteReply):
         struct["voteGranted"] = reply.vote_granted
@@ -385,10 +405,15 @@ def _install_reply(struct: Mapping[str, Any], sender: int, receiver: int) -> Ins
     )
 
 
+def _timeout_now_reply(struct: Mapping[str, Any], sender: int, receiver: int) -> TimeoutNowReply:
+    return TimeoutNowReply(sender, receiver, _natural(struct, "term"))
+
+
 _REPLIES: Mapping[str, Callable[[Mapping[str, Any], int, int], Reply]] = {
     "RequestVote": _vote_reply,
     "AppendEntries": _append_reply,
     "InstallSnapshot": _install_reply,
+    "TimeoutNow": _timeout_now_reply,
 }
 
 

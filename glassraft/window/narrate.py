@@ -21,6 +21,8 @@ SECTIONS: Mapping[str, str] = {
     "may_grant_pre_vote": "diss. §9.6",
     "leader_is_alive": "diss. §4.2.3",
     "leads_until": "diss. §6.2",
+    "leader_wants_it": "diss. §3.10",
+    "hands_over": "diss. §3.10",
     "is_majority": "§5.2",
     "heard_leader_of_its_term": "§5.2",
     "candidate_log_is_up_to_date": "§5.4.1",
@@ -148,6 +150,10 @@ class Narrator:
             return f"knows that a majority would vote for it, so it starts an election in term {term}", event[
                 "why"
             ]
+        if event.get("why") == "leader_wants_it":
+            return f"is told by the leader to take its place, so it starts an election in term {term}", event[
+                "why"
+            ]
         if node.role == "candidate":
             return f"found no majority in time, so it tries again in term {term}", "election_timeout_elapsed"
         waited = event["ts"] - node.timer_started
@@ -211,6 +217,13 @@ class Narrator:
             return None
         reason = WOULD_REFUSE.get(why, why.replace("_", " ")).format(term=event["term"])
         return f"would not vote for n{candidate}: {reason}", why
+
+    def _transfer(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
+        told = {
+            "begun": "takes no more commands: it hands its lead over to n{target}",
+            "given up": "gives up handing its lead over to n{target}",
+        }.get(event["state"])
+        return (told.format(target=event["target"]), "hands_over") if told else None
 
     def _send(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
         kind = event["kind"]
@@ -330,6 +343,7 @@ _TELLERS: Mapping[str, Callable[[Narrator, Event, NodeFold], tuple[str, str] | N
     "leader": Narrator._leader,
     "vote": Narrator._vote,
     "pre_vote": Narrator._pre_vote,
+    "transfer": Narrator._transfer,
     "send": Narrator._send,
     "lost": Narrator._lost,
     "append": Narrator._append,

@@ -51,6 +51,7 @@ def test_every_method_can_be_called(make_cluster: MakeCluster) -> None:
         the_queue(stock)
         for_watchers(stock)
         as_a_peer(stock)
+        for_administrators(stock)
         for method in stock.call("system.listMethods"):
             assert stock.call("system.methodHelp", method)
             assert stock.call("system.methodSignature", method)
@@ -95,7 +96,15 @@ def as_a_peer(stock: Stock) -> None:
     context["cluster"] = state["cluster"]
     assert stock.call("RequestVote", 0, sender, 0, 0, context)["voteGranted"] is False
     assert stock.call("AppendEntries", 0, sender, 0, 0, "[]", 0, context)["success"] is False
+    assert stock.call("TimeoutNow", 0, sender, context)["term"] == state["term"]
     assert stock.call("State", 0)["role"] == "leader"
+
+
+def for_administrators(stock: Stock) -> None:
+    target = stock.leader.id % 3 + 1
+    answer = stock.call("TransferLeadership", target)
+    assert answer["leader_id"] == target
+    assert answer["term"] > stock.leader.term
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ def test_the_files_own_config_makes_five_nodes_and_says_only_defaults() -> None:
     bare = read({"nodes": three_nodes()["nodes"]})
     assert (config.timings, config.limits, config.worker) == (bare.timings, bare.limits, bare.worker)
     assert config.log_events is True
+    assert config.raft == bare.raft
+    assert config.raft.lease_reads is False
 
 
 def test_everything_but_the_nodes_has_a_default() -> None:
@@ -99,6 +101,7 @@ def test_written_files_are_those_of_any_node_and_no_others(tmp_path: Path) -> No
         ({"folders": {"data": ""}}, 'folders.data is ""; write a text'),
         ({"worker": {"slots": 0}}, "worker.slots is 0"),
         ({"log_events": 1}, "log_events is 1; write true or false"),
+        ({"raft": {"lease_reads": "yes"}}, 'raft.lease_reads is "yes"; write true or false'),
         ({"cluster": "a\nb"}, "printable"),
     ],
 )
@@ -193,7 +196,8 @@ def test_more_nodes_count_ports_upward_and_skip_those_in_use() -> None:
 
 
 def test_a_derived_configuration_reads_back_as_itself_from_another_folder(tmp_path: Path) -> None:
-    derived = read({**three_nodes(), "log_events": False}, tmp_path).with_nodes(7)
+    settings = {"log_events": False, "raft": {"lease_reads": True}}
+    derived = read({**three_nodes(), **settings}, tmp_path).with_nodes(7)
     file = tmp_path / "elsewhere" / "cluster.json"
     file.parent.mkdir()
     file.write_text(derived.to_json(), encoding="utf-8")

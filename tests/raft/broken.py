@@ -160,6 +160,27 @@ class OverwrittenConfigurationKept(Rules):
         return False
 
 
+class LeaseCountsFromTheAnswer(Rules):
+    """A lease is counted from when the answer came, though its sender may have stood by longer."""
+
+    def lease_counts_from(self, sent_at: float, answered_at: float) -> float:
+        return answered_at
+
+
+class ForgetsWhomItHeard(Rules):
+    """With leases on, a server that starts anew votes at once."""
+
+    def has_forgotten_whom_it_heard(self, lease_reads: bool) -> bool:
+        return False
+
+
+class LeaseKeptInATransfer(Rules):
+    """A leader reads under its lease though it has told another to stand."""
+
+    def lease_survives_transfer(self) -> bool:
+        return True
+
+
 RULES: tuple[type[Rules], ...] = (
     VotesTwice,
     VoteClearedInTheSameTerm,
@@ -179,6 +200,9 @@ RULES: tuple[type[Rules], ...] = (
     PreVoteTakesOverTheTerm,
     VotesAgainstALeaderThatItHears,
     TwoChangesAtOnce,
+    LeaseCountsFromTheAnswer,
+    ForgetsWhomItHeard,
+    LeaseKeptInATransfer,
 )
 
 RARE: tuple[type[Rules], ...] = (ChangesBeforeItsFirstCommit, OverwrittenConfigurationKept)

@@ -6,16 +6,19 @@ same run. `python -m tests.raft.chaos FIRST COUNT` plays many and prints the see
 """
 
 import argparse
+import heapq
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import count
 from random import Random
 from typing import Literal
 
 from glassraft.raft.assertions import Assertions
 from glassraft.raft.messages import AppendEntries, InstallSnapshot, Message
-from glassraft.raft.ready import ChangeMembership, Note, Propose, Read, Settings
+from glassraft.raft.ready import ChangeMembership, Note, Propose, Read, Settings, Transfer
 from glassraft.raft.rules import Rules
+from tests.raft.coups import COUPS
 from tests.raft.properties import Broken, Properties
 from tests.raft.world import Crash, Node, World
 
@@ -97,10 +100,22 @@ class Chaos(Properties):
         self.lagging: dict[int, float] = {}
         """Until when what is sent to a node takes long."""
         self.unheard: set[int] = set()
-        manners = Random(f"{seed} manners")  # its own, so that what else a seed plays does not depend on it
+        self.quiet_until = 0.0
+        """Until when nothing else is done to the cluster (seconds)."""
+        # Its own, so that what else a seed plays does not depend on it.
+        manners = self.manners = Random(f"{seed} manners")
+        self.plan: list[tuple[float, int, Callable[[], None]]] = []
+        """What will be done at a time (seconds), soonest first."""
+        self._plans = count()
+        checks_quorum = manners.random() < 0.6
+        self.transfer = manners.choice((0.0, 0.02, 0.1))
+        """How likely an action asks a node to hand over."""
         habits = Random(f"{seed} habits")
         size = random.choice(SIZES)
         self.changes = 0
+        has_leases = checks_quorum and manners.random() < 0.5
+        self.coup = manners.choice((0.0, 0.1, 0.1)) if has_leases and size > 1 else 0.0
+        """How likely an action aims at leases."""
         self.world = make_world(
             size,
             spare=random.choice(SPARE),
@@ -113,7 +128,8 @@ class Chaos(Properties):
                 batch_bytes=random.choice((10, 1 << 20)),
                 uncommitted_entries=random.choice((5, 10_000)),
                 pre_vote=manners.random() < 0.6,
-                check_quorum=manners.random() < 0.6,
+                check_quorum=checks_quorum,
+                lease_reads=has_leases,
                 kept_entries=habits.choice((2, 10_000)),
                 kept_for_snapshot=habits.choice((8, 20_000)),
                 compact_entries=habits.choice((1, 3)),
@@ -130,6 +146,8 @@ class Chaos(Properties):
         self.world.network.delays = self.delays
         for node in self.world.nodes.values():
             node.rate = random.choice((1.0, random.uniform(0.8, 1.25)))
+            if self.world.settings.lease_reads:  # they trust the clocks, within bounds
+                node.rate = 1 + (node.rate - 1) / 6
 
     # What the network does
 
@@ -144,7 +162,8 @@ class Chaos(Properties):
     def delay(self, message: Message) -> float:
         """How long one copy takes (seconds)."""
         if self.lagging.get(message.receiver, 0.0) > self.world.clock:
-            return self.random.uniform(0.4, 0.8)
+            # A leader that checks its quorum would step down before later answers reach it.
+            return self.random.uniform(0.4, 0.8) * (0.4 if self.world.settings.check_quorum else 1.0)
         if self.random.random() < self.weather.slow:
             return self.random.uniform(0, 1)
         return self.random.expovariate(200)
@@ -172,7 +191,12 @@ class Chaos(Properties):
 
     def act(self) -> None:
         """A client or a fault."""
+        if self.world.clock < self.quiet_until:
+            return
         self.cut_off_laggards()
+        if self.coup and self.manners.random() < self.coup:
+            for leader in self._leaders()[:1]:
+                return self.manners.choice(COUPS)(self, leader)
         random, weather = self.random, self.weather
         node = random.choice([*self.world.nodes.values(), *self._leaders()])
         fate = random.random()
@@ -189,6 +213,9 @@ class Chaos(Properties):
             self.world.network.heal()
         elif fate < weather.crash + 1.5 * weather.cut + weather.lag:
             self.lag(node)
+        elif fate > 1 - self.transfer:
+            target = random.choice((None, *self.world.nodes))
+            self.world.act(node.id, Transfer(f"transfer at {self.world.clock}", target))
         elif random.random() < weather.change:
             self.change(node)
         else:
@@ -282,9 +309,18 @@ class Chaos(Properties):
         world = self.world
         next_action = 0.0
         while world.clock < FAULTY_S:
-            if not world.run_one(next_action):
+            planned_at = self.plan[0][0] if self.plan else float("inf")
+            if world.run_one(min(planned_at, next_action)):
+                continue
+            if planned_at < next_action:
+                heapq.heappop(self.plan)[2]()
+            else:
                 self.act()
                 next_action += self.random.expovariate(1 / BETWEEN_ACTIONS_S)
+
+    def later(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Do this in so many seconds, unless the faults have stopped by then."""
+        heapq.heappush(self.plan, (self.world.clock + delay_s, next(self._plans), action))
 
     def calm_down(self) -> None:
         """Faults stop: a leader is elected, commits, and all come to agree (§5.2, §5.3)."""

@@ -32,6 +32,7 @@ from glassraft.raft.ready import (
     Refused,
     Settings,
     TimeIs,
+    Transferred,
 )
 from glassraft.raft.rules import Rules
 from glassraft.raft.server import Server
@@ -108,6 +109,7 @@ class Done:
     placed: list[Placed] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     reads: list[Any] = field(default_factory=list)
+    transferred: list[Transferred] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -188,6 +190,7 @@ class Single:
             done.chunks += ready.chunks
             done.installs += [ready.install] if ready.install else []
             self.look_after_log(ready, done)
+            done.transferred += ready.transferred
         done.notes = self.server.take_notes()
         return done
 

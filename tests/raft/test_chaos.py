@@ -24,6 +24,9 @@ CAUGHT_WITHIN = 2000
 
 FOUND_AT: dict[type, int] = {
     broken.OlderTermsCommittedByCounting: 265,
+    broken.VotesAgainstALeaderThatItHears: 150,
+    broken.LeaseCountsFromTheAnswer: 450,
+    broken.LeaseKeptInATransfer: 550,
 }
 """Where the search begins for a rule that takes long to catch: a seed that once did. It only saves time."""
 

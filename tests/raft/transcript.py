@@ -7,12 +7,14 @@ first, until nothing is under way; time stands still, and timers run out when th
     cluster 3 [leader=n1] [empty_entries=off] [batch=1] [pre_vote=on] [check_quorum=on]
                 [spare=2]      n4 and n5 are in no configuration
                 [broken=RULE]  with a rule of broken.py, and without assertions
+            [leases=on]
     timeout n1 n2              their election timers run out
     heartbeat n1               its heartbeat is due
     wait 0.5                   so many seconds pass; timers that are due run out when the script says so
     propose n1 a b             clients hand a and b to n1, together
     read n1 x                  a client asks n1 for a read
     add n1 n4                  an operator asks n1 to add n4         remove n1 n4
+    transfer n1 n3             n1 is asked to hand its lead over to n3
     crash n1 n2                restart n1 n2
     cut n1                     cut n1 n2 | n3 n4 n5        cut n1 -> n3        heal
     hold n1 -> n3 [Kind]       keep such messages back; * is any node
@@ -43,8 +45,10 @@ from glassraft.raft.messages import (
     Message,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
+    TimeoutNowReply,
 )
-from glassraft.raft.ready import Note, Refused, Settings
+from glassraft.raft.ready import Note, Refused, Settings, Transfer
 from glassraft.raft.rules import Rules
 from tests.raft.broken import RARE, RULES
 from tests.raft.network import Pick, every
@@ -128,6 +132,8 @@ REASONS = {
     "not_caught_up": "it gets entries too slowly",
     "removed": "it was removed",
     "deposed": "the leadership ended",
+    "transferring": "handing over",
+    "transfer_failed": "nobody else leads",
 }
 
 
@@ -191,6 +197,8 @@ TEXTS: dict[type, Callable[[Any], str]] = {
     RequestVoteReply: request_vote_reply_text,
     AppendEntries: append_entries_text,
     AppendEntriesReply: append_entries_reply_text,
+    TimeoutNow: lambda message: "TimeoutNow",
+    TimeoutNowReply: lambda message: "stands",
 }
 
 
@@ -204,6 +212,8 @@ def note_text(note: Note) -> str | None:
         return f"removes {first}" if first == last else f"removes {first} to {last}"
     if note.event == "membership":
         return f"uses {members_text(fields['members'], fields['learners'])}"
+    if note.event == "transfer" and fields["state"] == "begun":
+        return f"hands over to n{fields['target']}"
     if note.event == "role":
         if fields["role"] == "candidate":
             return f"stands in term {note.term}"
@@ -267,7 +277,7 @@ class Script(Watcher):
         if isinstance(message, AppendEntries) and message.leader_commit > server.commit_index:
             text += f" commit={message.leader_commit}"
         if message.term != server.current_term:
-            is_request = isinstance(message, RequestVote | AppendEntries)
+            is_request = isinstance(message, RequestVote | AppendEntries | TimeoutNow)
             text += f"{'' if is_request else ','} term={message.term}"
         return text
 
@@ -292,6 +302,7 @@ class Script(Watcher):
                 batch_entries=int(options.pop("batch", Settings().batch_entries)),
                 pre_vote=options.pop("pre_vote", "off") == "on",
                 check_quorum=options.pop("check_quorum", "off") == "on",
+                lease_reads=options.pop("leases", "off") == "on",
             ),
             rules=PaperAsPrinted() if options.pop("empty_entries", "on") == "off" else broken(),
             assertions=NoAssertions() if broken is not Rules else None,
@@ -331,6 +342,9 @@ class Script(Watcher):
 
     def remove(self, words: list[str]) -> None:
         self.world.change(node_id(words[0]), "remove", node_id(words[1]))
+
+    def transfer(self, words: list[str]) -> None:
+        self.world.act(node_id(words[0]), Transfer("the transfer", node_id(words[1])))
 
     def crash(self, words: list[str]) -> None:
         for id in node_ids(words):
@@ -438,6 +452,7 @@ COMMANDS: dict[str, Callable[[Script, list[str]], None]] = {
         Script.read,
         Script.add,
         Script.remove,
+        Script.transfer,
         Script.crash,
         Script.restart,
         Script.cut,

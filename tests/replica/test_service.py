@@ -283,6 +283,7 @@ def test_a_follower_reads_stale_and_says_how_old(follower: Desk) -> None:
     [
         ("not_leader", "not_leader"),
         ("overwritten", "not_leader"),
+        ("transferring", "not_leader"),
         ("full", "full"),
         ("deposed", "outcome_unknown"),
         ("no_quorum", "outcome_unknown"),

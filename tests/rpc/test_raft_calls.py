@@ -15,9 +15,11 @@ from glassraft.raft.messages import (
     LogPosition,
     RequestVote,
     RequestVoteReply,
+    TimeoutNow,
+    TimeoutNowReply,
 )
 from glassraft.rpc.codec import decode_call, decode_reply, encode_call, encode_reply
-from glassraft.rpc.raft_calls import Context, from_call, from_reply, to_call, to_reply
+from glassraft.rpc.raft_calls import Context, Reply, Request, from_call, from_reply, to_call, to_reply
 
 naturals = st.integers(0, 2**62)
 words = st.text("abc_ é€", max_size=20)
@@ -49,8 +51,24 @@ def appends(draw: st.DrawFn) -> AppendEntries:
     return AppendEntries(3, 1, prev.term + 5, prev, tuple(entries), draw(naturals), draw(naturals))
 
 
-votes = st.builds(RequestVote, st.just(3), st.just(1), naturals, st.builds(LogPosition, naturals, naturals))
+positions = st.builds(LogPosition, naturals, naturals)
+votes = st.builds(RequestVote, st.just(3), st.just(1), naturals, positions, transfer=st.booleans())
+pre_votes = st.builds(
+    RequestVote, st.just(3), st.just(1), naturals, positions, pre_vote=st.just(True), round=naturals
+)
 vote_replies = st.builds(RequestVoteReply, st.just(3), st.just(1), naturals, st.booleans(), words)
+pre_vote_replies = st.builds(
+    RequestVoteReply,
+    st.just(3),
+    st.just(1),
+    naturals,
+    st.booleans(),
+    words,
+    pre_vote=st.just(True),
+    round=naturals,
+)
+wishes = st.builds(TimeoutNow, st.just(3), st.just(1), naturals)
+wish_replies = st.builds(TimeoutNowReply, st.just(3), st.just(1), naturals)
 append_refusals = st.builds(
     AppendEntriesReply,
     st.just(3),
@@ -68,17 +86,15 @@ append_successes = st.builds(
 )
 
 
-@given(votes | appends(), contexts())
-def test_a_call_arrives_as_it_was_sent(message: RequestVote | AppendEntries, context: Context) -> None:
+@given(votes | pre_votes | appends() | wishes, contexts())
+def test_a_call_arrives_as_it_was_sent(message: Request, context: Context) -> None:
     method, params = decode_call(encode_call(*to_call(message, context)))
     assert method == type(message).__name__
     assert from_call(method, params, receiver=1) == (message, context)
 
 
-@given(vote_replies | append_refusals | append_successes, contexts())
-def test_a_reply_arrives_as_it_was_sent(
-    reply: RequestVoteReply | AppendEntriesReply, context: Context
-) -> None:
+@given(vote_replies | pre_vote_replies | append_refusals | append_successes | wish_replies, contexts())
+def test_a_reply_arrives_as_it_was_sent(reply: Reply, context: Context) -> None:
     kind = type(reply).__name__.removesuffix("Reply")
     struct = decode_reply(encode_reply(to_reply(reply, context)))
     assert from_reply(kind, struct, receiver=1) == (reply, context)
@@ -180,6 +196,8 @@ def test_calls_and_replies_of_the_wrong_kind_are_refused() -> None:
         from_call("RequestVote", append_params(), 1)
     with pytest.raises(BadArgument, match="takes term, leaderId"):
         from_call("AppendEntries", vote_params(), 1)
+    with pytest.raises(BadArgument, match="takes term, leaderId and a struct"):
+        from_call("TimeoutNow", vote_params(), 1)
     with pytest.raises(BadArgument, match="'Submit' is not one of Raft's calls"):
         from_call("Submit", [], 1)
     with pytest.raises(BadArgument, match="'Submit' is not one of Raft's calls"):
