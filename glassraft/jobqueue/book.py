@@ -66,6 +66,7 @@ class Job(NamedTuple):
     deadline_ms: int | None
     retention_ms: int | None
     size: int
+    key: str | None
     backoff_base_ms: int | None
     backoff_factor: int | None
     backoff_cap_ms: int | None

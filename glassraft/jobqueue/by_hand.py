@@ -1,4 +1,4 @@
-"""What people do to jobs by hand: cancel them, try them again, remove them.
+"""What people do to jobs by hand: cancel them, try them again, remove or change them.
 
 Each job of a command is answered on its own, as running.py's are: {"jobs": [{"job", "ok": true,
 "state", ...} or {"job", "ok": false, "why", "message", "state"}, ...]}. Next: removal.py, which
@@ -6,13 +6,25 @@ takes a finished job out of the tables.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from glassraft.jobqueue import ids
+from glassraft.jobqueue import ids, keys
 from glassraft.jobqueue.book import Book, Job
+from glassraft.jobqueue.changing import Changes, change
 from glassraft.jobqueue.removal import remove
 from glassraft.jobqueue.running import CANCELLED_BY_HAND, ask_to_stop, end_unstarted, too_late
-from glassraft.jobqueue.states import CANCELLED, FINISHED, NOWHERE, READY, RUNNING, SUCCEEDED
+from glassraft.jobqueue.states import (
+    CANCELLED,
+    FINISHED,
+    NOWHERE,
+    READY,
+    RUNNING,
+    SCHEDULED,
+    SUCCEEDED,
+    WAITING,
+)
+from glassraft.jobqueue.submitting import no_room
 
 
 def cancel(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -45,6 +57,11 @@ def retry(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     def retry_one(text: str, job: Job) -> dict[str, Any]:
         if job.state not in FINISHED or job.state == SUCCEEDED:
             return _wrong_state(text, job, "and only a dead or cancelled job can be tried again")
+        if job.key is not None:
+            held = keys.holder(book, job.queue, job.key)
+            if held is not None and held.job != job.id:
+                return _key_held(text, job, job.queue, held.job)
+            keys.hold(book, job.queue, job.key, job.id)
         [n] = book.move([job], "retried", READY)
         deadline_ms = None if too_late(book, job) else job.deadline_ms
         book.write("job retried", [(READY, book.now_ms, attempts, deadline_ms, n, job.id)])
@@ -67,19 +84,45 @@ def purge(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     return _each(book, arguments["jobs"], purge_one)
 
 
+def update(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Changes jobs that are waiting, scheduled or ready. An item's answer holds the state."""
+
+    def update_one(item: dict[str, Any], text: str, job: Job) -> dict[str, Any]:
+        if job.state not in (WAITING, SCHEDULED, READY):
+            return _wrong_state(text, job, "so it can no longer be changed")
+        queue = item.get("queue", job.queue)
+        if queue != job.queue:
+            refusal = no_room(book, [queue])
+            if refusal is not None:
+                return _refused(text, job, refusal.code_name, refusal.message)
+            held = None if job.key is None else keys.holder(book, queue, job.key)
+            if held is not None:
+                return _key_held(text, job, queue, held.job)
+        at_ms = book.now_ms + item["delay_ms"] if "delay_ms" in item else item.get("at_ms")
+        changes = Changes(item.get("args"), item.get("kwargs"), item.get("priority"), at_ms, queue)
+        return {"job": text, "ok": True, "state": change(book, job, changes)}
+
+    return {"jobs": [_one(book, item["job"], partial(update_one, item)) for item in arguments["items"]]}
+
+
 def _each(book: Book, texts: list[str], act: Callable[[str, Job], dict[str, Any]]) -> dict[str, Any]:
-    answers = []
-    for text in texts:
-        job = book.job(ids.from_text(text))
-        answers.append(_not_found(text) if job is None else act(text, job))
-    return {"jobs": answers}
+    return {"jobs": [_one(book, text, act) for text in texts]}
 
 
-def _not_found(text: str) -> dict[str, Any]:
-    message = f"there is no job {text}"
-    return {"job": text, "ok": False, "why": "not_found", "message": message, "state": ""}
+def _one(book: Book, text: str, act: Callable[[str, Job], dict[str, Any]]) -> dict[str, Any]:
+    job = book.job(ids.from_text(text))
+    return _refused(text, None, "not_found", f"there is no job {text}") if job is None else act(text, job)
+
+
+def _key_held(text: str, job: Job, queue: str, holder: int) -> dict[str, Any]:
+    message = f"the key {job.key!r} of job {text} is held in queue {queue!r} by job {ids.to_text(holder)}"
+    return _refused(text, job, "key_held", message)
 
 
 def _wrong_state(text: str, job: Job, because: str) -> dict[str, Any]:
-    message = f"job {text} is {job.state}, {because}"
-    return {"job": text, "ok": False, "why": "wrong_state", "message": message, "state": job.state}
+    return _refused(text, job, "wrong_state", f"job {text} is {job.state}, {because}")
+
+
+def _refused(text: str, job: Job | None, why: str, message: str) -> dict[str, Any]:
+    state = "" if job is None else job.state
+    return {"job": text, "ok": False, "why": why, "message": message, "state": state}

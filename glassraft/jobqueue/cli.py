@@ -1,4 +1,4 @@
-"""The command line of the queue: submit, list, show, stats, wait, result, cancel, retry, purge,
+"""The command line of the queue: submit, list, show, stats, wait, result, cancel, retry, purge, update,
 tasks, worker.
 
 jobs.py at the top calls `main` after it has registered its tasks; a program of your own does the
@@ -19,6 +19,7 @@ from glassraft.errors import BadArgument, GlassraftError
 from glassraft.jobqueue import display
 from glassraft.jobqueue.canonical import parse
 from glassraft.jobqueue.client import JobFailed, JobQueue, NoQuorum, NotFinished, OutcomeUnknown
+from glassraft.jobqueue.job_options import ON_CONFLICT
 from glassraft.jobqueue.states import STATES, SUCCEEDED
 from glassraft.jobqueue.tasks import TASKS
 from glassraft.jobqueue.worker import GRACE_S, Worker, stop_on_signals, stop_with_parent
@@ -38,6 +39,8 @@ EXIT_STATUSES: Final = """exit status:
   4  the outcome is not known: look with `list` before you submit again
   5  a job has not finished in the time given; it goes on
 """
+
+_KEYS: Final = ("key", "on_conflict", "unique_for")
 
 SESSION_TTL_S: Final = 600
 SUPERVISED_GRACE_S: Final = 2.0
@@ -80,7 +83,16 @@ def _submit(options: argparse.Namespace) -> int:
         _check_call(options.task, args, kwargs)
     wanted = {
         name: getattr(options, name)
-        for name in ("queue", "priority", "delay", "start_within", "max_attempts", "timeout", "retention")
+        for name in (
+            "queue",
+            "priority",
+            "delay",
+            "start_within",
+            "max_attempts",
+            "timeout",
+            "retention",
+            *_KEYS,
+        )
         if getattr(options, name) is not None
     }
     with _queue(options) as queue:
@@ -162,6 +174,17 @@ def _retry(options: argparse.Namespace) -> int:
 def _purge(options: argparse.Namespace) -> int:
     with _queue(options) as queue:
         return _done_by_hand(options, queue.purge_many(options.ids))
+
+
+def _update(options: argparse.Namespace) -> int:
+    wanted = {name: getattr(options, name) for name in ("priority", "delay", "queue")}
+    for name in ("args", "kwargs"):
+        text = getattr(options, name)
+        wanted[name] = None if text is None else parse(text)
+    with _queue(options) as queue:
+        state = queue.update(options.id, **wanted)
+    _show(options, {"job": options.id, "state": state}, lambda _: f"{options.id}  {state}")
+    return 0
 
 
 def _done_by_hand(options: argparse.Namespace, answers: Sequence[Mapping[str, Any]]) -> int:
@@ -291,6 +314,13 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--attempts", type=int, metavar="N", help="how many each gets (as at first)")
     made = command("purge", _purge, "remove finished jobs, with their results and histories")
     made.add_argument("ids", nargs="+", metavar="id")
+    made = command("update", _update, "change a job that does not run yet")
+    made.add_argument("id")
+    made.add_argument("--args", metavar="JSON", help="its arguments, as a JSON list")
+    made.add_argument("--kwargs", metavar="JSON", help="its arguments by name, as a JSON object")
+    made.add_argument("--priority", type=int)
+    made.add_argument("--delay", type=float, metavar="S", help="seconds from now before it may run")
+    made.add_argument("--queue")
     command("tasks", _tasks, "list the tasks that this program can run")
     _add_worker(command("worker", _worker, "run jobs here until stopped"))
     return parser
@@ -307,6 +337,11 @@ def _add_submit(made: argparse.ArgumentParser) -> None:
     made.add_argument("--retention", type=float, metavar="S", help="seconds that it is kept once finished")
     made.add_argument("--timeout", type=float, metavar="S", help="seconds that an attempt may run")
     made.add_argument("--max-attempts", type=int, metavar="N", help="how often it is tried (10)")
+    made.add_argument("--key", help="unique in its queue while the job is not finished")
+    made.add_argument("--on-conflict", choices=ON_CONFLICT, help="if another job holds the key (return it)")
+    made.add_argument(
+        "--unique-for", type=float, metavar="S", help="seconds that it keeps its key once finished"
+    )
     made.add_argument("--unchecked", action="store_true", help="submit even what this program does not know")
     made.add_argument("--wait", action="store_true", help="wait for the job and print its result")
     _add_within(made)

@@ -167,7 +167,9 @@ class JobQueue:
 
         Options: queue, priority, delay (seconds) or at (seconds since the epoch), timeout (seconds
         an attempt may run), max_attempts, backoff ({"base": s, "factor": x, "cap": s}), lease (s),
-        deadline (since the epoch) or start_within (s): no attempt starts later, retention (s, once finished).
+        deadline (since the epoch) or start_within (s): no attempt starts later, retention (s, once finished),
+        key (unique in its queue), on_conflict ("return" the job that holds the key, "replace" it, "refuse"),
+        unique_for (s that a finished job still holds its key).
         """
         job = _job_text({"task": task, "args": args, "kwargs": kwargs, **options})
         return str(self._in_session("Submit", job)["job"])
@@ -276,6 +278,14 @@ class JobQueue:
         """Remove finished jobs. An answer for each, as cancel_many's."""
         return self._by_hand("Purge", jobs)
 
+    def update(self, job: str, **changes: Any) -> str:
+        """Change a job that does not run yet: any of args, kwargs, priority, delay or at, queue. Returns its state.
+
+        Fault wrong_state where it runs or has finished, key_held where its key is taken in that queue.
+        """
+        wire = canonical([{"job": job, **_wire(changes)}])
+        return str(_only(json.loads(self._in_session("Update", wire)["jobs"]))["state"])
+
     def _by_hand(self, method: str, jobs: Iterable[str], *params: Any) -> Sequence[dict[str, Any]]:
         asked = list(jobs)
         answers: list[dict[str, Any]] = []
@@ -379,8 +389,8 @@ class JobQueue:
 # What users write, as it travels
 
 _NOTHING: Final = "[]"
-_PLAIN: Final = ("task", "args", "kwargs", "queue", "priority", "max_attempts")
-_SECONDS: Final = ("delay", "at", "deadline", "start_within", "timeout", "lease", "retention")
+_PLAIN: Final = ("task", "args", "kwargs", "queue", "priority", "max_attempts", "key", "on_conflict")
+_SECONDS: Final = ("delay", "at", "deadline", "start_within", "timeout", "lease", "retention", "unique_for")
 
 
 def _only(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -406,7 +416,11 @@ def _backoff(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _job_text(job: Mapping[str, Any]) -> str:
-    """A job as the nodes take it. They check it; here only what JSON and units need."""
+    return canonical(_wire(job))
+
+
+def _wire(job: Mapping[str, Any]) -> dict[str, Any]:
+    """A job's options as the nodes take them. They check them; here only what JSON and units need."""
     wire: dict[str, Any] = {}
     for name, value in job.items():
         if value is None:
@@ -420,7 +434,7 @@ def _job_text(job: Mapping[str, Any]) -> str:
         else:
             known = ", ".join((*_PLAIN, *_SECONDS, "backoff"))
             raise BadArgument(f"a job has no option {name!r}; those known are {known}")
-    return canonical(wire)
+    return wire
 
 
 def _as_mapping(job: JobSpec) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ The empty entry that begins a term is {"op":"Noop","t":<cluster time, ms>}.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from glassraft.errors import BadArgument
 from glassraft.jobqueue import ids
@@ -35,9 +35,21 @@ from glassraft.jobqueue.fields import (
     shown,
     storable,
 )
-from glassraft.jobqueue.job_options import check_attempts, check_job, check_lease
+from glassraft.jobqueue.job_options import check_attempts, check_changes, check_job, check_lease
 
-OPS: Final = ("Submit", "Take", "Extend", "Complete", "Fail", "Release", "Cancel", "Retry", "Purge", "Tick")
+OPS: Final = (
+    "Submit",
+    "Take",
+    "Extend",
+    "Complete",
+    "Fail",
+    "Release",
+    "Cancel",
+    "Retry",
+    "Purge",
+    "Update",
+    "Tick",
+)
 VERSION: Final = 1
 
 MAX_OPEN: Final = 64
@@ -99,21 +111,32 @@ def check_session(session: str, number: int, low: int) -> None:
 
 # The commands' arguments
 
+_T = TypeVar("_T")
+
 
 def check_submit(items: Sequence[Any], limits: Limits = LIMITS) -> str:
     """Submit's arguments: all of the jobs, or a BadArgument that names the items that are wrong."""
+    return _arguments({"jobs": _all_or_none(items, check_job, limits)}, limits)
+
+
+def check_update(items: Sequence[Any], limits: Limits = LIMITS) -> str:
+    """Update's arguments: objects of a job's id and what is to be different of it."""
+    return _arguments({"items": _all_or_none(items, check_changes, limits)}, limits)
+
+
+def _all_or_none(items: Sequence[Any], check: Callable[[Any], _T], limits: Limits) -> list[_T]:
     _count_items(items, limits)
-    jobs = []
+    checked = []
     wrong = []
     for position, item in enumerate(items):
         try:
-            jobs.append(check_job(item))
+            checked.append(check(item))
         except BadArgument as error:
             wrong.append(error if len(items) == 1 else type(error)(f"item {position}: {error}"))
     if wrong:
         more = f" (and {len(wrong) - 5} items more)" if len(wrong) > 5 else ""
         raise type(wrong[0])("; ".join(str(error) for error in wrong[:5]) + more)
-    return _arguments({"jobs": jobs}, limits)
+    return checked
 
 
 def check_take(worker: Any, queues: Any, count: Any, lease_ms: Any) -> str:

@@ -1,15 +1,17 @@
 """How time advances in the machine: bounded steps before each command.
 
 At most 256 rows whose time has come are handled, in the order of (at, kind, id): ends of leases
-from the running jobs, by lease time, and deadlines and jobs that come due, by cluster time. What is left over is
+from the running jobs, by lease time, and jobs that come due, deadlines and keys
+that come free, by cluster time. What is left over is
 for the next command; the leader proposes Ticks while something is due.
 """
 
 from typing import Final
 
+from glassraft.jobqueue import keys
 from glassraft.jobqueue.book import Book, BrokenQueue
 from glassraft.jobqueue.running import deadline_passed, lease_ran_out
-from glassraft.jobqueue.schema import KIND_COMES_DUE, KIND_DEADLINE
+from glassraft.jobqueue.schema import KIND_COMES_DUE, KIND_DEADLINE, KIND_KEY
 from glassraft.jobqueue.states import READY, RUNNING, SCHEDULED, WAITING
 
 DUE_BUDGET: Final = 256
@@ -37,6 +39,8 @@ def advance(book: Book) -> None:
         book.write("due done", [(at_ms, kind, job)])
         if kind == KIND_DEADLINE:
             _end_at_deadline(book, at_ms, job)
+        elif kind == KIND_KEY:
+            keys.come_free(book, at_ms, job)
         elif kind == KIND_COMES_DUE:
             _come_due(book, at_ms, job)
         else:

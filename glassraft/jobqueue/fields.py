@@ -4,7 +4,7 @@ The whole of a job is checked in job_options.py, the whole of a command in comma
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -88,7 +88,7 @@ def payload(value: Any, what: str, limits: Limits = LIMITS) -> str:
     return text
 
 
-def refuse_unknown(given: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
+def refuse_unknown(given: Mapping[str, Any], known: Collection[str], what: str) -> None:
     unknown = [key for key in given if key not in known]
     if unknown:
         raise BadArgument(f"{what} {shown(unknown[0])}; those known are {', '.join(known)}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from glassraft.errors import BadArgument
+from glassraft.jobqueue import ids
 from glassraft.jobqueue.fields import (
     DAY_MS,
     HOUR_MS,
@@ -51,6 +52,15 @@ def _backoff(value: Any) -> dict[str, int]:
 
 check_lease = integer("lease_ms", SECOND_MS, HOUR_MS)
 
+ON_CONFLICT: Final = ("return", "replace", "refuse")
+
+
+def _on_conflict(value: Any) -> Any:
+    if value not in ON_CONFLICT:
+        raise BadArgument(f"on_conflict must be one of {', '.join(ON_CONFLICT)}, not {shown(value)}")
+    return value
+
+
 check_attempts = integer("max_attempts", 1, 10_000)
 
 JOB_OPTIONS: Final[Mapping[str, Check]] = {
@@ -67,6 +77,9 @@ JOB_OPTIONS: Final[Mapping[str, Check]] = {
     "lease_ms": check_lease,
     "deadline_ms": integer("deadline_ms", 0, LAST_INSTANT_MS),
     "start_within_ms": integer("start_within_ms", 0, LONGEST_MS),
+    "key": named("key"),
+    "unique_for_ms": integer("unique_for_ms", 0, LONGEST_MS),
+    "on_conflict": _on_conflict,
     "retention_ms": integer("retention_ms", LEAST_RETENTION_MS, LONGEST_MS),
 }
 """Every option of a job, with its check. None counts as not given."""
@@ -89,4 +102,28 @@ def check_job(item: Any) -> dict[str, Any]:
         raise BadArgument("a job takes delay_ms or at_ms, not both")
     if "deadline_ms" in job and "start_within_ms" in job:
         raise BadArgument("a job takes deadline_ms or start_within_ms, not both")
+    if "key" not in job and ("unique_for_ms" in job or "on_conflict" in job):
+        raise BadArgument("unique_for_ms and on_conflict are about a key, and the job has none")
     return job
+
+
+CHANGES: Final = ("args", "kwargs", "priority", "delay_ms", "at_ms", "queue")
+"""What Update can change."""
+
+
+def check_changes(item: Any) -> dict[str, Any]:
+    """One item of Update: the job, and what is to be different of it."""
+    if not isinstance(item, Mapping):
+        raise BadArgument(f"a change must be an object, not {shown(item)}")
+    refuse_unknown(item, ("job", *CHANGES), "an update has no part")
+    changes = {
+        key: JOB_OPTIONS[key](value) for key, value in item.items() if key != "job" and value is not None
+    }
+    if not changes:
+        raise BadArgument(f"an update changes at least one of {', '.join(CHANGES)}")
+    if "delay_ms" in changes and "at_ms" in changes:
+        raise BadArgument("an update takes delay_ms or at_ms, not both")
+    for part, empty in (("args", "[]"), ("kwargs", "{}")):
+        if part in changes:
+            changes[part] = changes[part] or empty
+    return {"job": ids.to_text(ids.from_text(item.get("job", ""))), **changes}

@@ -59,6 +59,7 @@ OPERATIONS: Final[Mapping[str, _Operation]] = {
     "Cancel": by_hand.cancel,
     "Retry": by_hand.retry,
     "Purge": by_hand.purge,
+    "Update": by_hand.update,
     "Tick": _tick,
 }
 

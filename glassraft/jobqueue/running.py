@@ -9,7 +9,7 @@ in the job's history. Answers: {"jobs": [{"job", "ok": true, ...} or {"job", "ok
 
 from typing import Any, Final
 
-from glassraft.jobqueue import ids
+from glassraft.jobqueue import ids, keys
 from glassraft.jobqueue.backoff import DEFAULT_BASE_MS, DEFAULT_CAP_MS, DEFAULT_FACTOR, backoff_ms
 from glassraft.jobqueue.book import Book, Job
 from glassraft.jobqueue.pruning import prune_time
@@ -111,9 +111,7 @@ def ask_to_stop(book: Book, job: Job) -> None:
 def end_unstarted(book: Book, job: Job, event: str, after: str, error: str | None) -> None:
     """A job that waits, or is scheduled or ready, will not run (again)."""
     [n] = book.move([job], event, after, error=error)
-    prune_ms = prune_time(book, job, after)
-    book.expect_pruning(prune_ms)
-    book.forget_times(job)
+    prune_ms = _finish(book, job, after)
     book.write("job will not run", [(after, error, book.now_ms, prune_ms, n, job.id)])
 
 
@@ -263,9 +261,7 @@ def _end(
     at_ms = book.now_ms + delay_ms if after == SCHEDULED else job.at_ms
     finished_ms = prune_ms = None
     if after in FINISHED:
-        finished_ms, prune_ms = book.now_ms, prune_time(book, job, after)
-        book.expect_pruning(prune_ms)
-        book.forget_times(job)
+        finished_ms, prune_ms = book.now_ms, _finish(book, job, after)
     if after == CANCELLED and job.cancel_requested_ms is not None:
         error = CANCELLED_BY_HAND  # what the attempt itself came to is in the history
     counters = (failures, never_started, releases)
@@ -274,6 +270,15 @@ def _end(
         book.schedule([(at_ms, job.id)])
     book.expect_less()
     return n
+
+
+def _finish(book: Book, job: Job, after: str) -> int:
+    """What a job's end means for what is kept beside its row; returns when it may be pruned."""
+    prune_ms = prune_time(book, job, after)
+    book.expect_pruning(prune_ms)
+    book.forget_times(job)
+    keys.job_finished(book, job)
+    return prune_ms
 
 
 # Tokens

@@ -10,12 +10,13 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """The version of these tables. A file with another one is refused: queue_store.py says what to do."""
 
 KIND_DEADLINE: Final = 1
 KIND_COMES_DUE: Final = 2
 KIND_CASCADE: Final = 3
+KIND_KEY: Final = 4
 """What a row of `due` stands for. Kind 0 is a lease's end, which is kept with the job."""
 
 TABLES: Final = """
@@ -118,6 +119,15 @@ CREATE TABLE tracebacks (
     PRIMARY KEY (job, n)
 ) WITHOUT ROWID;
 
+CREATE TABLE keys (
+    queue TEXT NOT NULL,
+    key TEXT NOT NULL,
+    job INTEGER NOT NULL,               -- which may be pruned already
+    free_ms INTEGER,                    -- once the job is finished
+    PRIMARY KEY (queue, key)
+) WITHOUT ROWID;
+CREATE INDEX keys_of_jobs ON keys (job);
+
 CREATE TABLE due (
     at_ms INTEGER NOT NULL,
     kind INTEGER NOT NULL,
@@ -150,8 +160,8 @@ CREATE TABLE counts (
 
 WRITES: Final[Mapping[str, str]] = {
     "job": "INSERT INTO jobs (id, state, queue, task, priority, submitted_ms, at_ms, max_attempts,"
-    " timeout_ms, lease_ms, backoff_base_ms, backoff_factor, backoff_cap_ms, deadline_ms, retention_ms, size)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    " timeout_ms, lease_ms, backoff_base_ms, backoff_factor, backoff_cap_ms, deadline_ms, retention_ms, size,"
+    " key, unique_for_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "job arguments": "INSERT INTO arguments (job, args, kwargs) VALUES (?,?,?)",
     "job ready": "UPDATE jobs SET state = 'ready', history_n = ? WHERE id = ?",
     "job taken": "UPDATE jobs SET state = 'running', token = ?, worker = ?, attempt = ?, taken_ms = ?,"
@@ -169,6 +179,12 @@ WRITES: Final[Mapping[str, str]] = {
     "job retried": "UPDATE jobs SET state = ?, at_ms = ?, attempts_allowed = ?, failures = 0, never_started = 0,"
     " releases = 0, cancel_requested_ms = NULL, deadline_ms = ?, finished_ms = NULL, prune_ms = NULL, history_n = ?"
     " WHERE id = ?",
+    "job changed": "UPDATE jobs SET state = ?, queue = ?, priority = coalesce(?, priority), at_ms = ?, size = ?,"
+    " history_n = ? WHERE id = ?",
+    "arguments changed": "UPDATE arguments SET args = coalesce(?, args), kwargs = coalesce(?, kwargs) WHERE job = ?",
+    "key": "INSERT INTO keys (queue, key, job, free_ms) VALUES (?,?,?,?)",
+    "key free at": "UPDATE keys SET free_ms = ? WHERE queue = ? AND key = ?",
+    "key gone": "DELETE FROM keys WHERE queue = ? AND key = ?",
     "job gone": "DELETE FROM jobs WHERE id = ?",
     "arguments gone": "DELETE FROM arguments WHERE job = ?",
     "result gone": "DELETE FROM results WHERE job = ?",

@@ -39,6 +39,7 @@ _ENDS_OF_AN_ATTEMPT = {RUNNING: (SCHEDULED, READY, DEAD, CANCELLED)}
 TRANSITIONS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "submitted": {NOWHERE: (READY, SCHEDULED, WAITING)},
     "came_due": {SCHEDULED: (READY,)},
+    "updated": {WAITING: (WAITING,), SCHEDULED: (SCHEDULED, READY), READY: (READY, SCHEDULED)},
     "taken": {READY: (RUNNING,)},
     "completed": {RUNNING: (SUCCEEDED,)},
     "failed": _ENDS_OF_AN_ATTEMPT,

@@ -33,6 +33,16 @@ def the_one_item(index: int, answer: dict[str, Any]) -> dict[str, Any]:
     return {"state": item["state"]}
 
 
+def the_one_submitted(index: int, answer: dict[str, Any]) -> dict[str, Any]:
+    how = {"how": answer["how"][0]} if "how" in answer else {}
+    return {"job": answer["jobs"][0], "index": index, **how}
+
+
+def each_submitted(index: int, answer: dict[str, Any]) -> dict[str, Any]:
+    how = {"how": canonical(answer["how"])} if "how" in answer else {}
+    return {"jobs": canonical(answer["jobs"]), "index": index, **how}
+
+
 class LaterAnswer:
     """A command's ticket whose call the driver answers itself, by `finish`."""
 

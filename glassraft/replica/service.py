@@ -21,7 +21,15 @@ from glassraft.jobqueue.fields import TooLarge
 from glassraft.jobqueue.states import FINISHED
 from glassraft.raft.configuration import Address
 from glassraft.raft.messages import Message
-from glassraft.replica.answers import LaterAnswer, MakeAnswer, TakeTicket, each_item, the_one_item
+from glassraft.replica.answers import (
+    LaterAnswer,
+    MakeAnswer,
+    TakeTicket,
+    each_item,
+    each_submitted,
+    the_one_item,
+    the_one_submitted,
+)
 from glassraft.replica.arrivals import (
     Applied,
     ChangeArrived,
@@ -76,6 +84,7 @@ SHORT = frozenset(
         "Cancel",
         "Retry",
         "Purge",
+        "Update",
     )
 )
 """Methods that only bring a command: the driver answers."""
@@ -139,6 +148,7 @@ class Service:
             "Cancel": (self.cancel, ("struct", "string", "int", "int", "string"), 4),
             "Retry": (self.retry, ("struct", "string", "int", "int", "string", "int"), 4),
             "Purge": (self.purge, ("struct", "string", "int", "int", "string"), 4),
+            "Update": (self.update, ("struct", "string", "int", "int", "string"), 4),
             "Get": (self.get, ("struct", "string", "boolean"), 1),
             "List": (self.list, ("struct", "string", "boolean"), 0),
             "Stats": (self.stats, ("struct", "boolean"), 0),
@@ -263,7 +273,7 @@ class Service:
             call,
             "Submit",
             arguments,
-            lambda index, answer: {"job": answer["jobs"][0], "index": index},
+            the_one_submitted,
             (session, number, low),
         )
 
@@ -274,7 +284,7 @@ class Service:
             call,
             "Submit",
             arguments,
-            lambda index, answer: {"jobs": canonical(answer["jobs"]), "index": index},
+            each_submitted,
             (session, number, low),
         )
 
@@ -350,6 +360,11 @@ class Service:
         """Remove finished jobs, with their results and histories."""
         arguments = commands.check_purge(_json(jobs, "jobs"))
         return self._command(call, "Purge", arguments, each_item, (session, number, low))
+
+    def update(self, call: Call, session: str, number: int, low: int, changes: str) -> Later:
+        """Change jobs that do not run yet: a JSON list of {"job", and any of args, kwargs, priority, ...}."""
+        arguments = commands.check_update(_json(changes, "changes"))
+        return self._command(call, "Update", arguments, each_item, (session, number, low))
 
     def _command(
         self,

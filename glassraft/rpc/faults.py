@@ -78,6 +78,9 @@ _ROWS = (
         "why: transfer_under_way, no_target, transfer_failed",
     ),
     FaultKind(
+        21, "key_held", "Another job of the queue holds the key; nothing was done.", "item, key, holder"
+    ),
+    FaultKind(
         30,
         "change_under_way",
         "An earlier change of membership, or the first entry of a new leader, is not committed yet."

@@ -39,6 +39,8 @@ class Queue:
     index: int = 0
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    """The job that holds the key, and when it is free; None while the job is not finished."""
 
     # Time
 
@@ -55,6 +57,7 @@ class Queue:
         due = [(job["lease"] + self.gap, 0, id) for id, job in self.jobs.items() if job["state"] == "running"]
         due += [(job["deadline"], 1, id) for id, job in self.jobs.items() if self.may_start_late(job)]
         due += [(job["at"], 2, id) for id, job in self.jobs.items() if job["state"] == "scheduled"]
+        due += [(free, 4, id) for id, free in self.keys.values() if free is not None]
         for at, kind, id in sorted(due)[: self.limits.due]:
             if at > self.now:
                 continue
@@ -62,6 +65,8 @@ class Queue:
                 if self.jobs[id]["state"] != "running":
                     self.leave(self.jobs[id], self.ended_late(self.jobs[id]))
                 self.jobs[id]["told_late"] = True
+            elif kind == 4:
+                self.keys = {where: held for where, held in self.keys.items() if held != [id, at]}
             elif kind == 2:
                 if self.jobs[id]["state"] == "scheduled":
                     self.jobs[id]["state"] = "ready"
@@ -101,6 +106,7 @@ class Queue:
     def next_due(self) -> int | None:
         times = [job["lease"] + self.gap for job in self.jobs.values() if job["state"] == "running"]
         times += [job["at"] for job in self.jobs.values() if job["state"] == "scheduled"]
+        times += [free for _, free in self.keys.values() if free is not None]
         times += [job["deadline"] for job in self.jobs.values() if self.may_start_late(job)]
         return min(times, default=None)
 
@@ -137,41 +143,76 @@ class Queue:
 
     # Commands
 
-    def submit(self, ids: list[str], items: list[dict[str, Any]]) -> list[str]:
-        for id, item in zip(ids, items, strict=True):
-            at = item.get("at_ms") or self.now + item.get("delay_ms", 0)
-            self.jobs[id] = {
-                "id": id,
-                "state": "scheduled" if at > self.now else "ready",
-                "at": max(at, self.now),
-                "queue": item.get("queue", "default"),
-                "priority": item.get("priority", 0),
-                "timeout": item.get("timeout_ms"),
-                "own_lease": item.get("lease_ms"),
-                "max_attempts": item.get("max_attempts", 10),
-                "allowed": item.get("max_attempts", 10),
-                "to_stop": False,
-                "deadline": item.get("deadline_ms"),
-                "told_late": False,
-                "retention": item.get("retention_ms"),
-                "size": sum(
-                    len(json.dumps(item[part], separators=(",", ":"))) if item.get(part) else 2
-                    for part in ("args", "kwargs")
-                ),
-                "backoff": {"base_ms": 2_000, "factor": 3_000, "cap_ms": HOUR_MS, **item.get("backoff", {})},
-                **dict.fromkeys(("attempt", "failures", "never_started", "releases", "token", "started"), 0),
-                "ends": {},
-            }
-            if "start_within_ms" in item:
-                self.jobs[id]["deadline"] = self.now + item["start_within_ms"]
-        return ids
+    def submit(self, ids: list[str], items: list[dict[str, Any]]) -> Any:
+        """The answer, or the name of a refusal."""
+        keys = {where: held[0] for where, held in self.keys.items()}
+        answer, how = list(ids), ["new"] * len(ids)
+        for position, item in enumerate(items):
+            where = (item.get("queue", "default"), item.get("key"))
+            if where[1] is not None and where in keys:
+                if item.get("on_conflict") == "refuse":
+                    return "key_held"
+                answer[position], how[position] = keys[where], "existing"
+            keys.setdefault(where, ids[position])
+        for position, (id, item) in enumerate(zip(ids, items, strict=True)):
+            holder = answer[position]
+            if holder == id:
+                self.add(id, item)
+            elif item.get("on_conflict") == "replace" and holder not in ids + answer[:position]:
+                how[position] = self.replace(self.jobs.get(holder), item)
+        return {"jobs": answer} | ({"how": how} if answer != ids else {})
+
+    def replace(self, holder: dict[str, Any] | None, item: dict[str, Any]) -> str:
+        if holder is None or holder["state"] not in ("ready", "scheduled"):
+            return "existing"
+        at = item.get("at_ms") or self.now + item.get("delay_ms", 0)
+        self.change(holder, at=at, priority=item.get("priority", 0))
+        holder.update(args=item.get("args", []), kwargs=item.get("kwargs", {}))
+        return "replaced"
+
+    def change(self, job: dict[str, Any], at: int | None = None, priority: int | None = None) -> None:
+        job["at"] = job["at"] if at is None else max(at, self.now)
+        job["priority"] = job["priority"] if priority is None else priority
+        job["state"] = "scheduled" if job["at"] > self.now else "ready"
+
+    def add(self, id: str, item: dict[str, Any]) -> None:
+        at = item.get("at_ms") or self.now + item.get("delay_ms", 0)
+        self.jobs[id] = {
+            "id": id,
+            "state": "scheduled" if at > self.now else "ready",
+            "at": max(at, self.now),
+            "queue": item.get("queue", "default"),
+            "priority": item.get("priority", 0),
+            "timeout": item.get("timeout_ms"),
+            "own_lease": item.get("lease_ms"),
+            "max_attempts": item.get("max_attempts", 10),
+            "allowed": item.get("max_attempts", 10),
+            "to_stop": False,
+            "deadline": item.get("deadline_ms"),
+            "told_late": False,
+            "retention": item.get("retention_ms"),
+            "args": item.get("args", []),
+            "kwargs": item.get("kwargs", {}),
+            "key": item.get("key"),
+            "unique_for": item.get("unique_for_ms", 0),
+            "backoff": {"base_ms": 2_000, "factor": 3_000, "cap_ms": HOUR_MS, **item.get("backoff", {})},
+            **dict.fromkeys(("attempt", "failures", "never_started", "releases", "token", "started"), 0),
+            "ends": {},
+        }
+        if "start_within_ms" in item:
+            self.jobs[id]["deadline"] = self.now + item["start_within_ms"]
+        if "key" in item:
+            self.keys[self.jobs[id]["queue"], item["key"]] = [id, None]
+
+    def size(self, job: dict[str, Any]) -> int:
+        return sum(len(json.dumps(job[part], separators=(",", ":"))) for part in ("args", "kwargs"))
 
     def take(self, queues: list[str], count: int, lease: int) -> list[list[Any]]:
         ready = [job for job in self.jobs.values() if job["state"] == "ready" and job["queue"] in queues]
         ready = [job for job in ready if not self.too_late(job)]
         ready.sort(key=lambda job: (queues.index(job["queue"]), -job["priority"], job["id"]))
         ready = ready[:count]
-        while len(ready) > 1 and sum(job["size"] for job in ready) > self.limits.taken:
+        while len(ready) > 1 and sum(map(self.size, ready)) > self.limits.taken:
             ready.pop()
         for job in ready:
             lease_now = self.now - self.gap
@@ -274,11 +315,36 @@ class Queue:
         job = self.jobs[id]
         if job["state"] not in ("dead", "cancelled"):
             return "wrong_state"
+        where = (job["queue"], job["key"])
+        if self.keys.get(where, [id])[0] != id:
+            return "key_held"
+        if job["key"] is not None:
+            self.keys[where] = [id, None]
         job.update(state="ready", at=self.now, failures=0, never_started=0, releases=0, to_stop=False)
         job["told_late"] = self.too_late(job)
         job["deadline"] = None if self.too_late(job) else job["deadline"]
         job["allowed"] = attempts or job["max_attempts"]
         return "ready"
+
+    def update(self, id: str, changes: dict[str, Any]) -> str:
+        if id not in self.jobs:
+            return "not_found"
+        job = self.jobs[id]
+        if job["state"] not in ("scheduled", "ready"):
+            return "wrong_state"
+        queue = changes.get("queue", job["queue"])
+        if queue != job["queue"] and job["key"] is not None:
+            if (queue, job["key"]) in self.keys:
+                return "key_held"
+            self.keys[queue, job["key"]] = self.keys.pop((job["queue"], job["key"]))
+        job["queue"] = queue
+        at = changes.get("at_ms")
+        self.change(
+            job, self.now + changes["delay_ms"] if "delay_ms" in changes else at, changes.get("priority")
+        )
+        job["args"] = changes.get("args", job["args"])
+        job["kwargs"] = changes.get("kwargs", job["kwargs"])
+        return str(job["state"])
 
     def purge(self, id: str) -> str:
         if id not in self.jobs:
@@ -292,6 +358,11 @@ class Queue:
         job["state"] = state
         if state in FINISHED:
             job["finished"] = self.now
+            if job["key"] is not None:
+                free = self.now + job["unique_for"] if job["unique_for"] else None
+                self.keys[job["queue"], job["key"]] = [job["id"], free]
+                if free is None:
+                    del self.keys[job["queue"], job["key"]]
             job["prune"] = self.now + (job["retention"] or self.limits.retention[state])
 
 

@@ -112,6 +112,10 @@ class QueueDriver:
     def retry(self, *jobs: str, attempts: int | None = None) -> list[Any]:
         return self.answer("Retry", commands.check_retry(jobs, attempts))
 
+    def update(self, job: str, **changes: Any) -> dict[str, Any]:
+        [answer] = self.answer("Update", commands.check_update([{"job": job, **changes}]))
+        return answer
+
     def purge(self, *jobs: str) -> list[Any]:
         return self.answer("Purge", commands.check_purge(jobs))
 

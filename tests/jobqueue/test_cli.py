@@ -95,6 +95,11 @@ def test_jobs_go_the_whole_way(make_cluster: MakeCluster, call: Any, tmp_path: P
     assert cluster.ends[-1].returncode == 0
     assert call("cancel", napping, *at).out == f"{napping}  cancelled"
     assert call("retry", napping, *at).out == f"{napping}  ready"
+    assert call("update", napping, "--delay", 60, "--args", "[1]", *at).out == f"{napping}  scheduled"
+    keyed = ("submit", "nap", 1, "--key", "k", "--unique-for", 5, *at)
+    assert call(*keyed).out == call(*keyed).out
+    refused = call(*keyed, "--on-conflict", "refuse")
+    assert (refused.status, "is held by job" in refused.err) == (2, True)
 
 
 def test_without_a_cluster(call: Any, ports: Ports, tmp_path: Path) -> None:

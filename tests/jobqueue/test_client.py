@@ -73,6 +73,7 @@ class FakeCluster:
             "Cancel": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
             "Retry": Method(command(self.by_hand), ("struct", s, i, i, s, i), 4, ""),
             "Purge": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
+            "Update": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
             "Get": Method(command(self.get), ("struct", s, b), 2, ""),
             "List": Method(command(self.told), ("struct", s, b), 2, ""),
             "Stats": Method(command(self.told), ("struct", b), 1, ""),
@@ -133,7 +134,7 @@ class FakeCluster:
         def answer(job: str) -> dict[str, Any]:
             if job == "missing":
                 return {"job": job, "ok": False, "why": "not_found", "message": "no job", "state": ""}
-            return {"job": job, "ok": True, "state": "cancelled"}
+            return {"job": str(job), "ok": True, "state": "cancelled"}
 
         done = {"jobs": json.dumps([answer(job) for job in json.loads(jobs)])}
         return self.once(session, number, low, lambda: done)
@@ -710,6 +711,12 @@ def test_jobs_by_hand(cluster: FakeCluster, queue: JobQueue, method: str) -> Non
     many = [ids.to_text(ids.number(7, n)) for n in range(1_023)]
     assert [answer["job"] for answer in getattr(queue, f"{method}_many")(many)] == many
     assert [number for _, number, _ in cluster.commands] == [1, 2, 3, 4]
+
+
+def test_an_update_travels_in_milliseconds(cluster: FakeCluster, queue: JobQueue) -> None:
+    assert queue.update("c16j00", priority=3, delay=1.5, args=(1,)) == "cancelled"
+    sent = json.loads(cluster.calls[-1][1][3])
+    assert sent == [{"job": "c16j00", "priority": 3, "delay_ms": 1_500, "args": [1]}]
 
 
 def test_attempts_of_a_retry(cluster: FakeCluster, queue: JobQueue) -> None:

@@ -47,6 +47,9 @@ def a_day_at_the_queue(queue: QueueDriver) -> list[Entry]:
         queue.cancel(*(job for job, _ in leased[4:]), queue.submit(queue="b", delay_ms=round_))
         queue.retry(*(job for job, _ in leased))
         queue.purge(*(job for job, _ in leased))
+        keyed = {"task": "k", "key": f"k{round_ % 3}", "unique_for_ms": 900, "queue": "ba"[round_ % 2]}
+        queue.submit_many([keyed, {**keyed, "on_conflict": "replace", "delay_ms": 300}])
+        queue.update(queue.submit(queue="b"), queue="a", args=[round_])
         queue.tick(700)
         if round_ % 4 == 3:
             queue.new_leader(10_000)

@@ -5,7 +5,19 @@ from typing import Any
 import pytest
 
 from glassraft.errors import BadArgument
-from glassraft.jobqueue import book, commands, due, ids, pruning, reader, running, schema, sessions
+from glassraft.jobqueue import (
+    book,
+    changing,
+    commands,
+    due,
+    ids,
+    keys,
+    pruning,
+    reader,
+    running,
+    schema,
+    sessions,
+)
 from tests.jobqueue.queue_driver import QueueDriver, new_queue
 
 
@@ -179,7 +191,7 @@ def test_ready_jobs_are_counted_without_asking_the_tables(queue: QueueDriver) ->
 
 QUERIES = {
     name: value
-    for module in (book, due, pruning, reader, running, sessions)
+    for module in (book, changing, due, keys, pruning, reader, running, sessions)
     for name, value in vars(module).items()
     if isinstance(value, str) and value.startswith("SELECT")
 }

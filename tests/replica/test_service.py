@@ -10,6 +10,7 @@ import pytest
 from glassraft.errors import BadArgument
 from glassraft.jobqueue import ids
 from glassraft.raft.messages import AppendEntries, LogPosition
+from glassraft.replica import answers
 from glassraft.replica import service as services
 from glassraft.replica.arrivals import TimePassed, Unserved
 from glassraft.replica.driver import Driver
@@ -151,6 +152,20 @@ def test_jobs_are_cancelled_retried_and_purged(lone: Desk) -> None:
         lone.call("Get", job)
 
 
+def test_a_key_that_is_held_is_told(lone: Desk) -> None:
+    keyed = '{"task": "t", "key": "k"}'
+    job = lone.call("Submit", SESSION, 1, 1, keyed)["job"]
+    answer = lone.call("Submit", SESSION, 2, 2, keyed)
+    assert (answer["job"], answer["how"]) == (job, "existing")
+    many = lone.call("SubmitMany", SESSION, 3, 3, f"[{JOB}, {keyed}]")
+    assert json.loads(many["how"]) == ["new", "existing"]
+    with named("key_held"):
+        lone.call("Submit", SESSION, 4, 4, '{"task": "t", "key": "k", "on_conflict": "refuse"}')
+    changes = json.dumps([{"job": job, "priority": 7}])
+    assert json.loads(lone.call("Update", SESSION, 5, 5, changes)["jobs"])[0]["ok"]
+    assert json.loads(lone.call("Get", job)["job"])["priority"] == 7
+
+
 def test_a_taken_job_comes_with_what_it_needs(lone: Desk) -> None:
     lone.call(
         "Submit", "", 1, 1, '{"task": "add", "args": [1, 2], "kwargs": {"x": null}, "timeout_ms": 5000}'
@@ -226,7 +241,7 @@ def test_an_answer_that_cannot_be_made_is_an_internal_fault(
     def breaks(*_: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(services, "canonical", breaks)
+    monkeypatch.setattr(answers, "canonical", breaks)
     with named("internal"):
         lone.call("SubmitMany", "", 1, 1, f"[{JOB}]")
     assert not lone.failures
