@@ -15,7 +15,7 @@ from glassraft.errors import GlassraftError
 from glassraft.jobqueue import states
 from glassraft.jobqueue.counts import Counts
 from glassraft.jobqueue.rules import QueueRules
-from glassraft.jobqueue.schema import KIND_COMES_DUE, KIND_DEADLINE
+from glassraft.jobqueue.schema import KIND_CASCADE, KIND_COMES_DUE, KIND_DEADLINE
 from glassraft.jobqueue.states import SCHEDULED
 from glassraft.jobqueue.write_behind import WriteBehind
 from glassraft.json_encoder import make_encoder
@@ -67,6 +67,12 @@ class Job(NamedTuple):
     retention_ms: int | None
     size: int
     key: str | None
+    waits_for: int
+    delay_ms: int | None
+    linked: int
+    brings_back: int
+    on_dependency: str | None
+    prune_ms: int | None
     backoff_base_ms: int | None
     backoff_factor: int | None
     backoff_cap_ms: int | None
@@ -223,6 +229,11 @@ class Book:
         self.write("due", [(at_ms, KIND_DEADLINE, job) for at_ms, job in rows])
         for at_ms, _ in rows:
             self.expect(at_ms)
+
+    def cascade(self, job: int) -> None:
+        """The job's links to others are to be looked at, by this command or the next ones."""
+        self.write("due", [(self.now_ms, KIND_CASCADE, job)])
+        self.expect(self.now_ms)
 
     def forget_times(self, job: Job) -> None:
         """A job is finished: neither its time nor its deadline is awaited any longer."""

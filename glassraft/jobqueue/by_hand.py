@@ -12,8 +12,10 @@ from typing import Any
 from glassraft.jobqueue import ids, keys
 from glassraft.jobqueue.book import Book, Job
 from glassraft.jobqueue.changing import Changes, change
+from glassraft.jobqueue.dependencies import is_needed
 from glassraft.jobqueue.removal import remove
-from glassraft.jobqueue.running import CANCELLED_BY_HAND, ask_to_stop, end_unstarted, too_late
+from glassraft.jobqueue.retrying import key_holder, retry_job
+from glassraft.jobqueue.running import CANCELLED_BY_HAND, ask_to_stop, end_unstarted
 from glassraft.jobqueue.states import (
     CANCELLED,
     FINISHED,
@@ -50,24 +52,19 @@ def retry(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     """Dead and cancelled jobs run again, with as many attempts as each was submitted with, or `attempts`.
 
     Attempt numbers and tokens only rise; the backoff begins anew,
-    and a deadline that has passed is dropped. An item's answer holds the state.
+    and a deadline that has passed is dropped. With `dependents` (the default), those that were
+    cancelled because of a job run again after it. An item's answer holds the state.
     """
     attempts: int | None = arguments.get("attempts")
+    dependents: bool = arguments.get("dependents", True)
 
     def retry_one(text: str, job: Job) -> dict[str, Any]:
         if job.state not in FINISHED or job.state == SUCCEEDED:
             return _wrong_state(text, job, "and only a dead or cancelled job can be tried again")
-        if job.key is not None:
-            held = keys.holder(book, job.queue, job.key)
-            if held is not None and held.job != job.id:
-                return _key_held(text, job, job.queue, held.job)
-            keys.hold(book, job.queue, job.key, job.id)
-        [n] = book.move([job], "retried", READY)
-        deadline_ms = None if too_late(book, job) else job.deadline_ms
-        book.write("job retried", [(READY, book.now_ms, attempts, deadline_ms, n, job.id)])
-        if deadline_ms is not None:
-            book.set_deadlines([(deadline_ms, job.id)])
-        return {"job": text, "ok": True, "state": READY}
+        holder = key_holder(book, job)
+        if holder is not None:
+            return _key_held(text, job, job.queue, holder)
+        return {"job": text, "ok": True, "state": retry_job(book, job, attempts, dependents=dependents)}
 
     return _each(book, arguments["jobs"], retry_one)
 
@@ -78,6 +75,8 @@ def purge(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     def purge_one(text: str, job: Job) -> dict[str, Any]:
         if job.state not in FINISHED:
             return _wrong_state(text, job, "and only a finished job can be purged: cancel it first")
+        if is_needed(book, job):
+            return _wrong_state(text, job, "but a job that comes after it is not finished")
         remove(book, [job], "purged")
         return {"job": text, "ok": True, "state": NOWHERE}
 

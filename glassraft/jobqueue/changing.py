@@ -37,6 +37,8 @@ def change(book: Book, job: Job, changes: Changes) -> str:
         keys.move(book, job, changes.queue)
         job = job._replace(queue=changes.queue)
     [n] = book.move([job], "updated", after)
+    if job.state == WAITING and changes.at_ms is not None:
+        book.write("job waits until", [(job.id,)])
     book.write(
         "job changed", [(after, job.queue, changes.priority, at_ms, _new_size(book, job, changes), n, job.id)]
     )

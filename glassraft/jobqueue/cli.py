@@ -19,7 +19,7 @@ from glassraft.errors import BadArgument, GlassraftError
 from glassraft.jobqueue import display
 from glassraft.jobqueue.canonical import parse
 from glassraft.jobqueue.client import JobFailed, JobQueue, NoQuorum, NotFinished, OutcomeUnknown
-from glassraft.jobqueue.job_options import ON_CONFLICT
+from glassraft.jobqueue.job_options import ON_CONFLICT, ON_DEPENDENCY
 from glassraft.jobqueue.states import STATES, SUCCEEDED
 from glassraft.jobqueue.tasks import TASKS
 from glassraft.jobqueue.worker import GRACE_S, Worker, stop_on_signals, stop_with_parent
@@ -88,6 +88,8 @@ def _submit(options: argparse.Namespace) -> int:
             "priority",
             "delay",
             "start_within",
+            "after",
+            "on_dependency",
             "max_attempts",
             "timeout",
             "retention",
@@ -168,7 +170,9 @@ def _cancel(options: argparse.Namespace) -> int:
 
 def _retry(options: argparse.Namespace) -> int:
     with _queue(options) as queue:
-        return _done_by_hand(options, queue.retry_many(options.ids, options.attempts))
+        return _done_by_hand(
+            options, queue.retry_many(options.ids, options.attempts, dependents=not options.alone)
+        )
 
 
 def _purge(options: argparse.Namespace) -> int:
@@ -311,7 +315,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("ids", nargs="+", metavar="id")
     made = command("retry", _retry, "run dead or cancelled jobs again")
     made.add_argument("ids", nargs="+", metavar="id")
-    made.add_argument("--attempts", type=int, metavar="N", help="how many each gets (as at first)")
+    made.add_argument("--attempts", type=int, default=0, metavar="N", help="how many each gets (as at first)")
+    made.add_argument("--alone", action="store_true", help="not the jobs that were cancelled because of it")
     made = command("purge", _purge, "remove finished jobs, with their results and histories")
     made.add_argument("ids", nargs="+", metavar="id")
     made = command("update", _update, "change a job that does not run yet")
@@ -337,6 +342,8 @@ def _add_submit(made: argparse.ArgumentParser) -> None:
     made.add_argument("--retention", type=float, metavar="S", help="seconds that it is kept once finished")
     made.add_argument("--timeout", type=float, metavar="S", help="seconds that an attempt may run")
     made.add_argument("--max-attempts", type=int, metavar="N", help="how often it is tried (10)")
+    made.add_argument("--after", action="append", metavar="ID", help="a job that has to succeed first")
+    made.add_argument("--on-dependency", choices=ON_DEPENDENCY, help="if one of those does not (cancel)")
     made.add_argument("--key", help="unique in its queue while the job is not finished")
     made.add_argument("--on-conflict", choices=ON_CONFLICT, help="if another job holds the key (return it)")
     made.add_argument(

@@ -169,7 +169,8 @@ class JobQueue:
         an attempt may run), max_attempts, backoff ({"base": s, "factor": x, "cap": s}), lease (s),
         deadline (since the epoch) or start_within (s): no attempt starts later, retention (s, once finished),
         key (unique in its queue), on_conflict ("return" the job that holds the key, "replace" it, "refuse"),
-        unique_for (s that a finished job still holds its key).
+        unique_for (s that a finished job still holds its key), after (ids of jobs that must succeed first; in
+        submit_many also positions of earlier ones), on_dependency ("cancel" where one does not, or "run" still).
         """
         job = _job_text({"task": task, "args": args, "kwargs": kwargs, **options})
         return str(self._in_session("Submit", job)["job"])
@@ -181,9 +182,13 @@ class JobQueue:
         kwargs). They are split into commands of at most 1,000 jobs and 4 MiB; each command is all
         or none. Raises PartlySubmitted where a later command fails than the first.
         """
-        texts = [_job_text(_as_mapping(job)) for job in jobs]
+        listed = [_as_mapping(job) for job in jobs]
+        texts = [_job_text(job) for job in listed]
         submitted: list[str] = []
-        for command in _split(texts):
+        commands = list(_split(texts))
+        if len(commands) > 1 and any(_has_positions(job) for job in listed):
+            raise BadArgument("jobs that come after one another by position must fit into one command")
+        for command in commands:
             try:
                 answer = self._in_session("SubmitMany", "[" + ",".join(command) + "]")
             except GlassraftError as error:
@@ -262,13 +267,18 @@ class JobQueue:
         """Cancel jobs, a thousand a command. An answer for each: {"job", "ok", "state"}, or why not."""
         return self._by_hand("Cancel", jobs)
 
-    def retry(self, job: str, attempts: int | None = None) -> str:
-        """Run a dead or cancelled job again, with `attempts`, or as many as it was submitted with."""
-        return str(_only(self.retry_many([job], attempts))["state"])
+    def retry(self, job: str, attempts: int = 0, *, dependents: bool = True) -> str:
+        """Run a dead or cancelled job again, with `attempts`; 0: as many as it was submitted with.
 
-    def retry_many(self, jobs: Iterable[str], attempts: int | None = None) -> Sequence[dict[str, Any]]:
+        `dependents`: jobs that were cancelled because of it run again after it.
+        """
+        return str(_only(self.retry_many([job], attempts, dependents=dependents))["state"])
+
+    def retry_many(
+        self, jobs: Iterable[str], attempts: int = 0, *, dependents: bool = True
+    ) -> Sequence[dict[str, Any]]:
         """Run dead or cancelled jobs again. An answer for each, as cancel_many's."""
-        return self._by_hand("Retry", jobs, *(() if attempts is None else (attempts,)))
+        return self._by_hand("Retry", jobs, attempts, dependents)
 
     def purge(self, job: str) -> None:
         """Remove a finished job, with its result and history. Fault wrong_state where it has not finished."""
@@ -324,9 +334,14 @@ class JobQueue:
         items_text = canonical([tuple(item) for item in items])
         return json.loads(self._calls.call("Extend", worker, _ms(lease), items_text)["jobs"])
 
-    def complete(self, job: str, token: int, result: Any = None) -> str:
-        """The attempt succeeded. Returns the job's state. Fault stale_token where it is another's by now."""
-        return str(self._calls.call("Complete", job, token, canonical(result))["state"])
+    def complete(self, job: str, token: int, result: Any = None, submit: Iterable[JobSpec] = ()) -> str:
+        """The attempt succeeded. Returns the job's state. Fault stale_token where it is another's by now.
+
+        The jobs in `submit` come to be together with the completion, exactly once, or neither does.
+        """
+        jobs = ",".join(_job_text(_as_mapping(each)) for each in submit)
+        more = (f"[{jobs}]",) if jobs else ()
+        return str(self._calls.call("Complete", job, token, canonical(result), *more)["state"])
 
     def complete_many(self, items: Iterable[Sequence[Any]]) -> Any:
         """Many attempts succeeded: (job, token, result) each. Returns an answer for each, as extend does."""
@@ -389,7 +404,10 @@ class JobQueue:
 # What users write, as it travels
 
 _NOTHING: Final = "[]"
-_PLAIN: Final = ("task", "args", "kwargs", "queue", "priority", "max_attempts", "key", "on_conflict")
+_PLAIN: Final = (
+    *("task", "args", "kwargs", "queue", "priority", "max_attempts"),
+    *("key", "on_conflict", "after", "on_dependency"),
+)
 _SECONDS: Final = ("delay", "at", "deadline", "start_within", "timeout", "lease", "retention", "unique_for")
 
 
@@ -435,6 +453,10 @@ def _wire(job: Mapping[str, Any]) -> dict[str, Any]:
             known = ", ".join((*_PLAIN, *_SECONDS, "backoff"))
             raise BadArgument(f"a job has no option {name!r}; those known are {known}")
     return wire
+
+
+def _has_positions(job: Mapping[str, Any]) -> bool:
+    return any(isinstance(each, int) for each in job.get("after") or ())
 
 
 def _as_mapping(job: JobSpec) -> Mapping[str, Any]:

@@ -52,6 +52,8 @@ OPS: Final = (
 )
 VERSION: Final = 1
 
+MAX_LINKS: Final = 10_000
+"""How many jobs those of one command may come after, all together: what a command does is bounded."""
 MAX_OPEN: Final = 64
 """How many commands of one session may be unanswered at a time."""
 
@@ -116,7 +118,18 @@ _T = TypeVar("_T")
 
 def check_submit(items: Sequence[Any], limits: Limits = LIMITS) -> str:
     """Submit's arguments: all of the jobs, or a BadArgument that names the items that are wrong."""
-    return _arguments({"jobs": _all_or_none(items, check_job, limits)}, limits)
+    return _arguments({"jobs": _checked_jobs(items, limits)}, limits)
+
+
+def _checked_jobs(items: Sequence[Any], limits: Limits) -> list[dict[str, Any]]:
+    jobs = _all_or_none(items, check_job, limits)
+    for position, job in enumerate(jobs):
+        wrong = [each for each in job.get("after", ()) if isinstance(each, int) and each >= position]
+        if wrong:
+            raise BadArgument(f"item {position} can come after earlier items only, not after item {wrong[0]}")
+    if sum(len(job.get("after", ())) for job in jobs) > MAX_LINKS:
+        raise BadArgument(f"the jobs of a command come after at most {MAX_LINKS:,} others: send fewer items")
+    return jobs
 
 
 def check_update(items: Sequence[Any], limits: Limits = LIMITS) -> str:
@@ -164,8 +177,11 @@ def check_extend(worker: Any, items: Any, lease_ms: Any, limits: Limits = LIMITS
 
 
 def check_complete(items: Any, limits: Limits = LIMITS) -> str:
-    """Complete's arguments; an item is [id, token, result], the result any JSON value."""
-    return _arguments({"items": _each(items, 3, 3, _complete_item, "[id, token, result]", limits)}, limits)
+    """Complete's arguments; an item is [id, token, result], or with what it submits [id, token, result, jobs]."""
+    checked = _each(items, 3, 4, _complete_item, "[id, token, result, jobs?]", limits)
+    if sum(len(item[3]) for item in checked if len(item) > 3) > limits.max_items:
+        raise BadArgument(f"a command submits at most {limits.max_items} jobs")
+    return _arguments({"items": checked}, limits)
 
 
 def check_fail(items: Any, limits: Limits = LIMITS) -> str:
@@ -185,9 +201,16 @@ def check_cancel(jobs: Any, limits: Limits = LIMITS) -> str:
     return _arguments({"jobs": _job_ids(jobs, limits)}, limits)
 
 
-def check_retry(jobs: Any, attempts: Any = None, limits: Limits = LIMITS) -> str:
-    """Retry's arguments: ids of jobs, and how many attempts each gets; None for as many as at first."""
-    more = {} if attempts is None else {"attempts": check_attempts(attempts)}
+def check_retry(jobs: Any, attempts: Any = None, dependents: Any = True, limits: Limits = LIMITS) -> str:
+    """Retry's arguments: ids of jobs, and how many attempts each gets; None for as many as at first.
+
+    `dependents`: whether jobs that were cancelled because of these follow.
+    """
+    more: dict[str, Any] = {} if attempts is None else {"attempts": check_attempts(attempts)}
+    if not isinstance(dependents, bool):
+        raise BadArgument(f"dependents must be true or false, not {shown(dependents)}")
+    if not dependents:
+        more["dependents"] = False
     return _arguments({"jobs": _job_ids(jobs, limits), **more}, limits)
 
 
@@ -227,7 +250,8 @@ def _extend_item(item: Sequence[Any]) -> list[Any]:
 
 
 def _complete_item(item: Sequence[Any]) -> list[Any]:
-    return [*_job_and_token(item), payload(item[2], "result")]
+    submit = [_checked_jobs(item[3], LIMITS)] if len(item) > 3 and item[3] else []
+    return [*_job_and_token(item), payload(item[2], "result"), *submit]
 
 
 def _fail_item(item: Sequence[Any]) -> list[Any]:

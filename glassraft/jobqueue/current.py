@@ -11,7 +11,7 @@
 slot.py sets it before a task is called, in the process that runs it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ctypes import c_byte
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +31,15 @@ class CurrentJob:
     attempt: int
     token: int
 
+    def submit_on_success(
+        self, task: str, *args: Any, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        """Submit a job together with this one's completion: exactly once, and only if it succeeds.
+
+        `options` as for JobQueue.submit.
+        """
+        _on_success.append({"task": task, "args": args, "kwargs": kwargs, **options})
+
     def cancelled(self) -> bool:
         """Whether somebody wants it to stop. It may still return a result; after 30 s it is ended."""
         return bool(_told_to_stop.value)
@@ -38,6 +47,7 @@ class CurrentJob:
 
 _current: CurrentJob | None = None
 _told_to_stop = c_byte(0)
+_on_success: list[Mapping[str, Any]] = []
 
 
 def current_job() -> CurrentJob:
@@ -57,3 +67,9 @@ def begin(job: Mapping[str, Any]) -> None:
     """This process runs this job from now on."""
     global _current
     _current = CurrentJob(job["id"], job["attempt"], job["token"])
+    _on_success.clear()
+
+
+def jobs_on_success() -> Sequence[Mapping[str, Any]]:
+    """What the job that was run last wants to be submitted."""
+    return tuple(_on_success)

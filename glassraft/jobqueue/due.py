@@ -8,10 +8,10 @@ for the next command; the leader proposes Ticks while something is due.
 
 from typing import Final
 
-from glassraft.jobqueue import keys
+from glassraft.jobqueue import cascade, keys
 from glassraft.jobqueue.book import Book, BrokenQueue
 from glassraft.jobqueue.running import deadline_passed, lease_ran_out
-from glassraft.jobqueue.schema import KIND_COMES_DUE, KIND_DEADLINE, KIND_KEY
+from glassraft.jobqueue.schema import KIND_CASCADE, KIND_COMES_DUE, KIND_DEADLINE, KIND_KEY
 from glassraft.jobqueue.states import READY, RUNNING, SCHEDULED, WAITING
 
 DUE_BUDGET: Final = 256
@@ -32,12 +32,21 @@ def advance(book: Book) -> None:
     leases = book.read(LEASES_OVER, (book.lease_now_ms, DUE_BUDGET)).fetchall()
     rows = book.read(ROWS_DUE, (book.now_ms, DUE_BUDGET)).fetchall()
     steps = sorted([(until_ms + book.lease_gap_ms, KIND_LEASE, job) for until_ms, job in leases] + rows)
+    budget = DUE_BUDGET
     for at_ms, kind, job in steps[:DUE_BUDGET]:
+        if budget <= 0:
+            break
+        budget -= 1
         if kind == KIND_LEASE:
             _end_lease(book, job)
             continue
         book.write("due done", [(at_ms, kind, job)])
-        if kind == KIND_DEADLINE:
+        if kind == KIND_CASCADE:
+            used = cascade.step(book, job, budget + 1)
+            if used > budget:
+                book.cascade(job)  # behind what came due meanwhile
+            budget -= max(used - 1, 0)
+        elif kind == KIND_DEADLINE:
             _end_at_deadline(book, at_ms, job)
         elif kind == KIND_KEY:
             keys.come_free(book, at_ms, job)

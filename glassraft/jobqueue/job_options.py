@@ -61,6 +61,26 @@ def _on_conflict(value: Any) -> Any:
     return value
 
 
+ON_DEPENDENCY: Final = ("cancel", "run")
+MAX_AFTER: Final = 1_000
+
+
+def _after(value: Any) -> Any:
+    """Ids of jobs, or positions of earlier items of the same command."""
+    if not isinstance(value, list | tuple) or len(value) > MAX_AFTER:
+        raise BadArgument(f"after must be a list of up to {MAX_AFTER} ids or positions, not {shown(value)}")
+    position = integer("a position in after", 0, ids.POSITIONS - 1)
+    return [
+        position(each) if isinstance(each, int) else ids.to_text(ids.from_text(each)) for each in value
+    ] or None
+
+
+def _on_dependency(value: Any) -> Any:
+    if value not in ON_DEPENDENCY:
+        raise BadArgument(f"on_dependency must be cancel or run, not {shown(value)}")
+    return value
+
+
 check_attempts = integer("max_attempts", 1, 10_000)
 
 JOB_OPTIONS: Final[Mapping[str, Check]] = {
@@ -77,6 +97,8 @@ JOB_OPTIONS: Final[Mapping[str, Check]] = {
     "lease_ms": check_lease,
     "deadline_ms": integer("deadline_ms", 0, LAST_INSTANT_MS),
     "start_within_ms": integer("start_within_ms", 0, LONGEST_MS),
+    "after": _after,
+    "on_dependency": _on_dependency,
     "key": named("key"),
     "unique_for_ms": integer("unique_for_ms", 0, LONGEST_MS),
     "on_conflict": _on_conflict,

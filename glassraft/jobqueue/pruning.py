@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from glassraft.jobqueue.book import Book, Job
+from glassraft.jobqueue.dependencies import is_needed
 from glassraft.jobqueue.fields import DAY_MS, LEAST_RETENTION_MS
 from glassraft.jobqueue.removal import remove
 from glassraft.jobqueue.states import CANCELLED, DEAD, SUCCEEDED
@@ -41,18 +42,22 @@ def prune(book: Book, adding: int) -> None:
         return
     budget = max(PRUNE_BUDGET, 2 * adding)
     if book.may_prune():
-        expired = _jobs(book, book.read(EXPIRED, (book.now_ms, budget)).fetchall())
+        expired = _removable(book, book.read(EXPIRED, (book.now_ms, budget)).fetchall())
         remove(book, expired, "pruned")
         budget -= len(expired)
     for queue, state in sorted(book.counts.above(MAX_KEPT))[:QUEUES_LOOKED_AT]:
         count = min(budget, book.counts.of(queue, state) - MAX_KEPT)
         old_enough_ms = book.now_ms - LEAST_RETENTION_MS
-        surplus = _jobs(book, book.read(SURPLUS, (state, queue, old_enough_ms, count)).fetchall())
+        surplus = _removable(book, book.read(SURPLUS, (state, queue, old_enough_ms, count)).fetchall())
         remove(book, surplus, "pruned")
         budget -= len(surplus)
         if budget <= 0:
             break
 
 
-def _jobs(book: Book, rows: Sequence[tuple[Any, ...]]) -> list[Job]:
-    return [job for (number,) in rows if (job := book.job(number)) is not None]
+def _removable(book: Book, rows: Sequence[tuple[Any, ...]]) -> list[Job]:
+    """The jobs, less those that come before an unfinished one: the end of the last of these lets them go."""
+    jobs = [job for (number,) in rows if (job := book.job(number)) is not None]
+    needed = [job for job in jobs if is_needed(book, job)]
+    book.write("job kept", [(job.id,) for job in needed])
+    return [job for job in jobs if job not in needed]

@@ -50,7 +50,7 @@ ARGUMENTS: Final = (
 )
 DETAILS: Final = (
     "SELECT token, queue, task, args, kwargs, attempt, failures, max_attempts, releases, priority,"
-    " timeout_ms, submitted_ms, lease_until_ms FROM jobs JOIN arguments ON arguments.job = jobs.id"
+    " timeout_ms, submitted_ms, lease_until_ms, linked FROM jobs JOIN arguments ON arguments.job = jobs.id"
     " WHERE jobs.id = ?"
 )
 COUNTS: Final = "SELECT queue, what, n FROM counts ORDER BY queue, what"
@@ -58,11 +58,12 @@ OLDEST_READY: Final = (
     "SELECT submitted_ms FROM jobs INDEXED BY jobs_by_state"
     " WHERE state = 'ready' AND queue = ? ORDER BY id LIMIT 1"
 )
+AFTER: Final = "SELECT after FROM dependencies INDEXED BY dependencies_of_jobs WHERE job = ? ORDER BY after"
 QUEUES: Final = "SELECT queue FROM counts WHERE what = ?"
 STATE: Final = "SELECT state, error FROM jobs WHERE id = ?"
 RESULT: Final = "SELECT result FROM results WHERE job = ?"
 
-_HIDDEN: Final = ("token", "lease_cap_ms", "started", "history_n", "waits_for", "size")
+_HIDDEN: Final = ("token", "lease_cap_ms", "started", "history_n", "linked", "brings_back", "size")
 """Columns that are the machine's own affair, or shown only while a job runs."""
 
 
@@ -94,6 +95,8 @@ class QueueReader:
                 "SELECT args, kwargs FROM arguments WHERE job = ?", (number,)
             ).fetchone()
             shown["args"], shown["kwargs"] = parse(args), parse(kwargs)
+            if row["linked"]:
+                shown["after"] = self._after(number)
             if row["state"] == RUNNING:
                 _, _, gap_ms = self._connection.execute(APPLIED).fetchone()
                 shown["token"] = row["token"]
@@ -103,6 +106,10 @@ class QueueReader:
                 shown["result"] = parse(self._connection.execute(RESULT, (number,)).fetchone()[0])
             shown["history"] = self._history(number)
             return shown
+
+    def _after(self, number: int) -> Sequence[str]:
+        """The jobs that this one comes after."""
+        return [ids.to_text(earlier) for (earlier,) in self._connection.execute(AFTER, (number,))]
 
     def _history(self, number: int) -> list[dict[str, Any]]:
         cursor = self._connection.execute(HISTORY, (number,))
@@ -224,7 +231,7 @@ class QueueReader:
         """What a worker needs of the jobs it took, in the order given; those that are gone are left out.
 
         Each holds id, token, queue, task, args, kwargs, attempt, failures, max_attempts, releases,
-        priority, timeout_ms (None without one), submitted_ms and lease_until_ms (cluster time).
+        priority, timeout_ms (None without one), submitted_ms, lease_until_ms (cluster time) and after (ids).
         """
         with self._one_moment():
             _, _, gap_ms = self._connection.execute(APPLIED).fetchone()
@@ -235,6 +242,7 @@ class QueueReader:
                     job["id"] = ids.to_text(number)
                     job["args"], job["kwargs"] = parse(job["args"]), parse(job["kwargs"])
                     job["lease_until_ms"] += gap_ms
+                    job["after"] = self._after(number) if job.pop("linked") else []
                     jobs.append(job)
             return jobs
 

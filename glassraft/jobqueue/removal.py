@@ -21,3 +21,4 @@ def remove(book: Book, jobs: Sequence[Job], event: str) -> None:
     rows = [(job.id,) for job in jobs]
     for table in _TABLES:
         book.write(f"{table} gone", rows)
+    book.write("dependencies gone", [(job.id,) for job in jobs if job.linked])

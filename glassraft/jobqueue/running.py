@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from glassraft.jobqueue import ids, keys
 from glassraft.jobqueue.backoff import DEFAULT_BASE_MS, DEFAULT_CAP_MS, DEFAULT_FACTOR, backoff_ms
-from glassraft.jobqueue.book import Book, Job
+from glassraft.jobqueue.book import Book, Job, Refusal
 from glassraft.jobqueue.pruning import prune_time
 from glassraft.jobqueue.states import CANCELLED, DEAD, FINISHED, READY, RUNNING, SCHEDULED, SUCCEEDED
+from glassraft.jobqueue.submitting import submit_items
 
 TIMEOUT_GRACE_MS: Final = 10_000
 """A worker ends a job at its timeout; the machine does when the worker has not, this much later."""
@@ -137,13 +138,24 @@ def deadline_passed(book: Book, job: Job) -> None:
 
 
 def complete(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The attempts succeeded. An item's answer holds the state the job went to."""
+    """The attempts succeeded. An item's answer holds the state the job went to.
+
+    The jobs that an item submits come to be together with its completion, or neither does.
+    """
     answers = []
-    for text, token, result in arguments["items"]:
+    position = 0
+    for text, token, result, *submit in arguments["items"]:
         job = book.job(ids.from_text(text))
         if job is None or not _holds(book, job, token):
             answers.append(_again(book, "completed", text, job, token))
             continue
+        if submit:
+            handed_on = submit_items(book, submit[0], position)
+            position += len(submit[0])
+            if isinstance(handed_on, Refusal):
+                answers.append(_no(text, job, handed_on.code_name, f"not completed: {handed_on.message}"))
+                continue
+            job = book.job(job.id) or job  # one of those may come after it
         book.write("job result", [(job.id, result)])
         _end(book, job, "completed", SUCCEEDED, failures=job.failures)
         answers.append({"job": text, "ok": True, "state": SUCCEEDED})
@@ -278,6 +290,8 @@ def _finish(book: Book, job: Job, after: str) -> int:
     book.expect_pruning(prune_ms)
     book.forget_times(job)
     keys.job_finished(book, job)
+    if job.linked:
+        book.cascade(job.id)
     return prune_ms
 
 
@@ -306,4 +320,8 @@ def _refuse(text: str, job: Job | None, token: int) -> dict[str, Any]:
             message += f" under token {job.token} (worker {job.worker})"
     else:
         why, message = "wrong_state", f"job {text} is {job.state}; it never had the token {token}"
+    return _no(text, job, why, message)
+
+
+def _no(text: str, job: Job | None, why: str, message: str) -> dict[str, Any]:
     return {"job": text, "ok": False, "why": why, "message": message, "state": job.state if job else ""}

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-FORMAT: Final = 4
+FORMAT: Final = 5
 """The version of these tables. A file with another one is refused: queue_store.py says what to do."""
 
 KIND_DEADLINE: Final = 1
@@ -76,7 +76,10 @@ CREATE TABLE jobs (
     size INTEGER NOT NULL,                      -- characters of its arguments' JSON
     on_dead TEXT,
     batch TEXT,
-    waits_for INTEGER NOT NULL DEFAULT 0,
+    waits_for INTEGER NOT NULL DEFAULT 0,       -- jobs that it comes after and that are not done
+    delay_ms INTEGER,                           -- of a job that waits: from when the last of them is done
+    linked INTEGER NOT NULL DEFAULT 0,          -- 1 once it is in the table of dependencies
+    brings_back INTEGER NOT NULL DEFAULT 0,     -- 1: jobs that were cancelled because of it are to run again
     on_dependency TEXT,
     unknown_since_ms INTEGER
 );
@@ -128,6 +131,18 @@ CREATE TABLE keys (
 ) WITHOUT ROWID;
 CREATE INDEX keys_of_jobs ON keys (job);
 
+CREATE TABLE dependencies (
+    after INTEGER NOT NULL,             -- the earlier job, which may be pruned once no unfinished one needs it
+    job INTEGER NOT NULL,               -- the one that comes after it
+    status INTEGER NOT NULL,            -- see dependencies.py
+    held INTEGER NOT NULL DEFAULT 1,    -- 0 once the later job is finished
+    PRIMARY KEY (after, job)
+) WITHOUT ROWID;
+CREATE INDEX dependencies_of_jobs ON dependencies (job, after);
+CREATE INDEX dependencies_by_status ON dependencies (after, status, job);
+CREATE INDEX dependencies_held ON dependencies (after) WHERE held = 1;
+CREATE INDEX dependencies_holding ON dependencies (job, after) WHERE held = 1;
+
 CREATE TABLE due (
     at_ms INTEGER NOT NULL,
     kind INTEGER NOT NULL,
@@ -161,7 +176,8 @@ CREATE TABLE counts (
 WRITES: Final[Mapping[str, str]] = {
     "job": "INSERT INTO jobs (id, state, queue, task, priority, submitted_ms, at_ms, max_attempts,"
     " timeout_ms, lease_ms, backoff_base_ms, backoff_factor, backoff_cap_ms, deadline_ms, retention_ms, size,"
-    " key, unique_for_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    " key, unique_for_ms, waits_for, delay_ms, linked,"
+    " on_dependency) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "job arguments": "INSERT INTO arguments (job, args, kwargs) VALUES (?,?,?)",
     "job ready": "UPDATE jobs SET state = 'ready', history_n = ? WHERE id = ?",
     "job taken": "UPDATE jobs SET state = 'running', token = ?, worker = ?, attempt = ?, taken_ms = ?,"
@@ -176,15 +192,26 @@ WRITES: Final[Mapping[str, str]] = {
     " history_n = ? WHERE id = ?",
     "job will not run": "UPDATE jobs SET state = ?, error = coalesce(?, error), finished_ms = ?, prune_ms = ?,"
     " history_n = ? WHERE id = ?",
-    "job retried": "UPDATE jobs SET state = ?, at_ms = ?, attempts_allowed = ?, failures = 0, never_started = 0,"
-    " releases = 0, cancel_requested_ms = NULL, deadline_ms = ?, finished_ms = NULL, prune_ms = NULL, history_n = ?"
-    " WHERE id = ?",
+    "job retried": "UPDATE jobs SET state = ?, at_ms = ?, attempts_allowed = ?, waits_for = ?, brings_back = ?,"
+    " failures = 0, never_started = 0, releases = 0, cancel_requested_ms = NULL, deadline_ms = ?,"
+    " finished_ms = NULL, prune_ms = NULL, history_n = ? WHERE id = ?",
     "job changed": "UPDATE jobs SET state = ?, queue = ?, priority = coalesce(?, priority), at_ms = ?, size = ?,"
     " history_n = ? WHERE id = ?",
     "arguments changed": "UPDATE arguments SET args = coalesce(?, args), kwargs = coalesce(?, kwargs) WHERE job = ?",
     "key": "INSERT INTO keys (queue, key, job, free_ms) VALUES (?,?,?,?)",
     "key free at": "UPDATE keys SET free_ms = ? WHERE queue = ? AND key = ?",
     "key gone": "DELETE FROM keys WHERE queue = ? AND key = ?",
+    "job linked": "UPDATE jobs SET linked = 1 WHERE id = ?",
+    "job waits until": "UPDATE jobs SET delay_ms = NULL WHERE id = ?",
+    "job waits for": "UPDATE jobs SET waits_for = ? WHERE id = ?",
+    "job waits no more": "UPDATE jobs SET state = ?, at_ms = ?, waits_for = 0, history_n = ? WHERE id = ?",
+    "job kept": "UPDATE jobs SET prune_ms = NULL WHERE id = ?",
+    "job may be pruned": "UPDATE jobs SET prune_ms = ? WHERE id = ?",
+    "dependency": "INSERT INTO dependencies (after, job, status) VALUES (?,?,?)",
+    "dependency counted": "UPDATE dependencies SET status = ? WHERE after = ? AND job = ?",
+    "dependency again": "UPDATE dependencies SET status = ?, held = 1 WHERE after = ? AND job = ?",
+    "dependency let go": "UPDATE dependencies SET held = 0 WHERE after = ? AND job = ?",
+    "dependencies gone": "DELETE FROM dependencies WHERE job = ?",
     "job gone": "DELETE FROM jobs WHERE id = ?",
     "arguments gone": "DELETE FROM arguments WHERE job = ?",
     "result gone": "DELETE FROM results WHERE job = ?",
@@ -196,7 +223,7 @@ WRITES: Final[Mapping[str, str]] = {
     "history cut": "DELETE FROM history WHERE job = ? AND n <= ?",
     "traceback": "INSERT INTO tracebacks (job, n, traceback) VALUES (?,?,?)",
     "tracebacks cut": "DELETE FROM tracebacks WHERE job = ? AND n <= ?",
-    "due": "INSERT INTO due (at_ms, kind, id) VALUES (?,?,?)",
+    "due": "INSERT OR IGNORE INTO due (at_ms, kind, id) VALUES (?,?,?)",
     "due done": "DELETE FROM due WHERE at_ms = ? AND kind = ? AND id = ?",
     "session": "INSERT INTO sessions (id, used_ms, low, check_ms) VALUES (?,?,?,?)",
     "session used": "UPDATE sessions SET used_ms = ?, low = ? WHERE id = ?",

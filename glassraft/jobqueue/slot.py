@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from ctypes import c_byte
+from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any, Final
 
@@ -105,7 +106,8 @@ def _begin(modules: Sequence[str], told_to_stop: c_byte) -> None:
 
 def _call(job: Mapping[str, Any]) -> Done:
     current.begin(job)
-    return tasks.call(job["task"], job["args"], job["kwargs"])
+    done = tasks.call(job["task"], job["args"], job["kwargs"])
+    return replace(done, submit=current.jobs_on_success()) if done.ok else done
 
 
 def _end_with(sentinel: int) -> None:

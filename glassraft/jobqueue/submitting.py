@@ -7,10 +7,11 @@ to a job from then on; changing.py, how it is changed before it runs.
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from glassraft.jobqueue import ids, keys
+from glassraft.jobqueue import dependencies, ids, keys
 from glassraft.jobqueue.book import Book, Refusal
 from glassraft.jobqueue.changing import Changes, change
-from glassraft.jobqueue.states import FINISHED, NOWHERE, READY, RUNNING, SCHEDULED, check
+from glassraft.jobqueue.dependencies import Links
+from glassraft.jobqueue.states import FINISHED, NOWHERE, READY, RUNNING, SCHEDULED, WAITING, check
 
 DEFAULT_QUEUE: Final = "default"
 DEFAULT_MAX_ATTEMPTS: Final = 10
@@ -27,33 +28,48 @@ def submit(book: Book, arguments: dict[str, Any]) -> dict[str, Any] | Refusal:
 
     Where a key was held it is the holder's id, and "how" says of each item: new, existing or replaced.
     """
-    items: Sequence[Item] = arguments["jobs"]
-    first = ids.number(book.index, 0)
+    return submit_items(book, arguments["jobs"])
+
+
+def submit_items(book: Book, items: Sequence[Item], position: int = 0) -> dict[str, Any] | Refusal:
+    """As `submit`; the first of the items gets the id of this position in the command."""
+    first = ids.number(book.index, position)
     numbers = list(range(first, first + len(items)))
     if any("key" in item for item in items):
         refusal = _find_holders(book, items, numbers)
         if refusal is not None:
             return refusal
+    refusal = dependencies.find_missing(book, items, numbers, first)
+    if refusal is not None:
+        return refusal
     new = [(job, item) for job, item in enumerate(items, start=first) if numbers[job - first] == job]
     refusal = no_room(book, (item.get("queue", DEFAULT_QUEUE) for _, item in new))
     if refusal is not None:
         return refusal
-    _add(book, new)
+    _add(book, new, numbers, first)
     answer: dict[str, Any] = {"jobs": [ids.to_text(job) for job in numbers]}
     if len(new) < len(items):
-        answer["how"] = _meet_holders(book, items, numbers)
+        answer["how"] = _meet_holders(book, items, numbers, first)
     return answer
 
 
-def _add(book: Book, new: Sequence[tuple[int, Item]]) -> None:
+def _add(book: Book, new: Sequence[tuple[int, Item]], numbers: Sequence[int], first: int) -> None:
     now_ms = book.now_ms
     jobs, payloads, history, due, deadlines, claims = [], [], [], [], [], []
     moves: dict[tuple[str, str], int] = {}
+    links: list[Links] = []
     for job, item in new:
         get = item.get
         queue = get("queue", DEFAULT_QUEUE)
         at_ms = get("at_ms", 0) or now_ms + get("delay_ms", 0)
         state = SCHEDULED if at_ms > now_ms else READY
+        waits_for = 0
+        if "after" in item:
+            links.append(dependencies.links(book, job, item, numbers, first))
+            waits_for = links[-1].waits_for
+            if waits_for:
+                state = WAITING
+                at_ms = get("at_ms", 0)
         backoff = get("backoff", {})
         deadline_ms = now_ms + item["start_within_ms"] if "start_within_ms" in item else get("deadline_ms")
         args, kwargs = get("args", "[]"), get("kwargs", "{}")
@@ -65,6 +81,7 @@ def _add(book: Book, new: Sequence[tuple[int, Item]]) -> None:
                 *(backoff.get("base_ms"), backoff.get("factor"), backoff.get("cap_ms")),
                 *(deadline_ms, get("retention_ms"), len(args) + len(kwargs)),
                 *(get("key"), get("unique_for_ms")),
+                *(waits_for, get("delay_ms"), int("after" in item), get("on_dependency")),
             )
         )
         payloads.append((job, args, kwargs))
@@ -84,6 +101,8 @@ def _add(book: Book, new: Sequence[tuple[int, Item]]) -> None:
     book.write("history", history)
     book.schedule(due)
     book.set_deadlines(deadlines)
+    if links:
+        dependencies.add(book, links)
     book.write("key", claims)
 
 
@@ -108,12 +127,12 @@ def _find_holders(book: Book, items: Sequence[Item], numbers: list[int]) -> Refu
     return None
 
 
-def _meet_holders(book: Book, items: Sequence[Item], numbers: Sequence[int]) -> list[str]:
+def _meet_holders(book: Book, items: Sequence[Item], numbers: Sequence[int], first: int) -> list[str]:
     """What became of each submission: new, existing or replaced."""
     how = []
     met = set()
     for position, (item, number) in enumerate(zip(items, numbers, strict=True)):
-        if number == ids.number(book.index, position):
+        if number == first + position:
             how.append("new")
         else:
             how.append("existing" if number in met else _replace(book, number, item))

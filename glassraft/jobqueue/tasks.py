@@ -91,6 +91,8 @@ class Done:
     result: str = ""
     error: str = ""
     traceback: str = ""
+    submit: Sequence[Mapping[str, Any]] = ()
+    """Jobs that come to be with its completion, as JobQueue.submit_many takes them."""
 
 
 def modules_of(tasks: Iterable[Task]) -> list[str]:

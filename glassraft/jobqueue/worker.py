@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 from glassraft.errors import BadArgument, GlassraftError
 from glassraft.jobqueue import tasks
 from glassraft.jobqueue.canonical import parse
+from glassraft.jobqueue.client import JobSpec
 from glassraft.jobqueue.fields import check_name
 from glassraft.jobqueue.slot import CannotStart, ProcessDied, Slot, TimedOut
 from glassraft.jobqueue.tasks import Done, Task
@@ -42,7 +43,7 @@ DELAY_LONGEST_S: Final = 300.0
 
 _LOST: Final = ("stale_token", "wrong_state", "not_found")
 """Faults that say the job is no longer this worker's."""
-_REFUSED: Final = ("bad_argument", "too_large")
+_REFUSED: Final = ("bad_argument", "too_large", "full", "key_held")
 """Faults that asking again will not mend."""
 
 
@@ -57,8 +58,8 @@ class Queue(Protocol):
     def extend(self, worker: str, items: Iterable[Sequence[Any]], *, lease: float) -> Any:
         """Keeps leases alive; an answer for each, with "ok", and "cancel_requested" where it is to stop."""
 
-    def complete(self, job: str, token: int, result: Any) -> str:
-        """The attempt succeeded."""
+    def complete(self, job: str, token: int, result: Any, submit: Iterable[JobSpec]) -> str:
+        """The attempt succeeded, and these jobs come to be with it."""
 
     def fail(self, job: str, token: int, error: str, traceback: str) -> str:
         """The attempt failed."""
@@ -274,7 +275,7 @@ class Worker:
     def _finish(self, attempt: Attempt, done: Done, took_s: float) -> None:
         job = attempt.job
         if done.ok:
-            if self._report(job, "complete", parse(done.result)):
+            if self._report(job, "complete", parse(done.result), done.submit):
                 LOG.info("%s %s succeeded in %.2f s", job["id"], job["task"], took_s)
         elif attempt.ended_because == _WORKER_STOPS:
             if self._report(job, "release", 0.0, _WORKER_STOPS):

@@ -141,12 +141,12 @@ class Service:
                 8,
             ),
             "Extend": (self.extend, ("struct", "string", "int", "string"), 3),
-            "Complete": (self.complete, ("struct", "string", "int", "string"), 3),
+            "Complete": (self.complete, ("struct", "string", "int", "string", "string"), 3),
             "CompleteMany": (self.complete_many, ("struct", "string"), 1),
             "Fail": (self.fail, ("struct", "string", "int", "string", "string", "boolean"), 5),
             "Release": (self.release, ("struct", "string", "int", "int", "string"), 3),
             "Cancel": (self.cancel, ("struct", "string", "int", "int", "string"), 4),
-            "Retry": (self.retry, ("struct", "string", "int", "int", "string", "int"), 4),
+            "Retry": (self.retry, ("struct", "string", "int", "int", "string", "int", "boolean"), 4),
             "Purge": (self.purge, ("struct", "string", "int", "int", "string"), 4),
             "Update": (self.update, ("struct", "string", "int", "int", "string"), 4),
             "Get": (self.get, ("struct", "string", "boolean"), 1),
@@ -323,9 +323,10 @@ class Service:
             call, "Extend", commands.check_extend(worker, _json(items, "items"), lease_ms), each_item
         )
 
-    def complete(self, call: Call, job: str, token: int, result: str) -> Later:
-        """The attempt under this token succeeded with this result, any JSON."""
-        arguments = commands.check_complete([[job, token, _json(result, "result")]])
+    def complete(self, call: Call, job: str, token: int, result: str, submit: str = "[]") -> Later:
+        """The attempt under this token succeeded with this result, any JSON; `submit`: jobs that come of it."""
+        item = [job, token, _json(result, "result"), _json(submit, "submit")]
+        arguments = commands.check_complete([item])
         return self._command(call, "Complete", arguments, the_one_item)
 
     def complete_many(self, call: Call, items: str) -> Later:
@@ -350,10 +351,17 @@ class Service:
         return self._command(call, "Cancel", arguments, each_item, (session, number, low))
 
     def retry(
-        self, call: Call, session: str, number: int, low: int, jobs: str, attempts: int | None = None
+        self,
+        call: Call,
+        session: str,
+        number: int,
+        low: int,
+        jobs: str,
+        attempts: int = 0,
+        dependents: bool = True,
     ) -> Later:
-        """Run dead or cancelled jobs again, with so many attempts, or as many as they were submitted with."""
-        arguments = commands.check_retry(_json(jobs, "jobs"), attempts)
+        """Run dead or cancelled jobs again, with so many attempts; 0: as many as they were submitted with."""
+        arguments = commands.check_retry(_json(jobs, "jobs"), attempts or None, dependents)
         return self._command(call, "Retry", arguments, each_item, (session, number, low))
 
     def purge(self, call: Call, session: str, number: int, low: int, jobs: str) -> Later:

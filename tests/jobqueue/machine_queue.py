@@ -86,8 +86,8 @@ class MachineQueue:
             "Extend", commands.check_extend(worker, [list(item) for item in items], round(lease * 1_000))
         )
 
-    def complete(self, job: str, token: int, result: Any) -> str:
-        return self.one("Complete", commands.check_complete([[job, token, result]]))
+    def complete(self, job: str, token: int, result: Any, submit: Iterable[Any]) -> str:
+        return self.one("Complete", commands.check_complete([[job, token, result, list(submit)]]))
 
     def fail(self, job: str, token: int, error: str, traceback: str) -> str:
         return self.one("Fail", commands.check_fail([[job, token, error, traceback, True]]))

@@ -39,6 +39,10 @@ class Queue:
     index: int = 0
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cascades: set[tuple[int, str]] = field(default_factory=set)
+    held: set[tuple[str, str]] = field(default_factory=set)
+    """(earlier, later): the later job is not finished, as far as is known."""
+    linked: set[str] = field(default_factory=set)
     keys: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     """The job that holds the key, and when it is free; None while the job is not finished."""
 
@@ -58,11 +62,20 @@ class Queue:
         due += [(job["deadline"], 1, id) for id, job in self.jobs.items() if self.may_start_late(job)]
         due += [(job["at"], 2, id) for id, job in self.jobs.items() if job["state"] == "scheduled"]
         due += [(free, 4, id) for id, free in self.keys.values() if free is not None]
+        due += [(at, 3, id) for at, id in self.cascades]
+        budget = self.limits.due
         for at, kind, id in sorted(due)[: self.limits.due]:
-            if at > self.now:
+            if at > self.now or budget <= 0:
                 continue
-            if kind == 1:
-                if self.jobs[id]["state"] != "running":
+            budget -= 1
+            if kind == 3:
+                self.cascades.discard((at, id))
+                used = self.cascade(id, budget + 1)
+                if used > budget:
+                    self.cascades.add((self.now, id))
+                budget -= max(used - 1, 0)
+            elif kind == 1:
+                if self.jobs[id]["state"] not in ("running", *FINISHED):
                     self.leave(self.jobs[id], self.ended_late(self.jobs[id]))
                 self.jobs[id]["told_late"] = True
             elif kind == 4:
@@ -90,22 +103,85 @@ class Queue:
         if self.index % self.limits.prune_every and adding < self.limits.prune_every:
             return
         budget = max(self.limits.prune, 2 * adding)
-        expired = [(job["prune"], id) for id, job in self.jobs.items() if job["state"] in FINISHED]
-        for _, id in sorted((prune, id) for prune, id in expired if prune <= self.now)[:budget]:
-            del self.jobs[id]
-            budget -= 1
+        kept = [job for job in self.jobs.values() if job["state"] in FINISHED and job["prune"] is not None]
+        expired = sorted((job["prune"], job["id"]) for job in kept if job["prune"] <= self.now)
+        budget -= self.remove([id for _, id in expired[:budget]])
         for queue in sorted({job["queue"] for job in self.jobs.values()}):
             for state in sorted(FINISHED):
                 same = [job for job in self.jobs.values() if (job["queue"], job["state"]) == (queue, state)]
                 old = [job for job in same if job["finished"] <= self.now - self.limits.least_retention]
+                old = [job for job in old if job["prune"] is not None]
                 old.sort(key=lambda job: (job["finished"], job["id"]))
-                for job in old[: max(0, min(budget, len(same) - self.limits.kept))]:
-                    del self.jobs[job["id"]]
-                    budget -= 1
+                few = old[: max(0, min(budget, len(same) - self.limits.kept))]
+                budget -= self.remove([job["id"] for job in few])
+
+    def remove(self, ids: list[str]) -> int:
+        """Those that are still needed are kept, and not looked at again."""
+        removed = 0
+        for id in ids:
+            if self.is_needed(id):
+                self.jobs[id]["prune"] = None
+            else:
+                self.forget(id)
+                removed += 1
+        return removed
+
+    def forget(self, id: str) -> None:
+        del self.jobs[id]
+        self.held = {link for link in self.held if link[1] != id}
+
+    # What one job's end means for others
+
+    def is_needed(self, id: str) -> bool:
+        return any(earlier == id for earlier, _ in self.held)
+
+    def cascade(self, id: str, budget: int) -> int:
+        job = self.jobs.get(id)
+        if job is None:
+            return 0
+        used = 0
+        if job["state"] in FINISHED:
+            for earlier in sorted(earlier for earlier, later in self.held if later == id)[:budget]:
+                self.held.remove((earlier, id))
+                other = self.jobs.get(earlier)
+                if (
+                    other
+                    and other["state"] in FINISHED
+                    and other["prune"] is None
+                    and not self.is_needed(earlier)
+                ):
+                    other["prune"] = self.now
+                used += 1
+            for later in self.links(id, 0)[: budget - used]:
+                self.jobs[later]["after"][id] = self.count(job, self.jobs[later])
+                used += 1
+        if job["brings_back"] and job["state"] not in ("dead", "cancelled"):
+            for later in self.links(id, 2)[: budget - used]:
+                self.jobs[later]["after"][id] = 1
+                if self.jobs[later]["state"] == "cancelled":
+                    self.retry(later, None)
+                used += 1
+        return used
+
+    def links(self, id: str, status: int) -> list[str]:
+        return sorted(later for later, job in self.jobs.items() if job["after"].get(id) == status)
+
+    def count(self, job: dict[str, Any], later: dict[str, Any]) -> int:
+        if later["state"] != "waiting":
+            return 1
+        if job["state"] != "succeeded" and later["on_dependency"] != "run":
+            self.leave(later, "cancelled")
+            return 2
+        later["after"][job["id"]] = 1
+        if 0 not in later["after"].values():
+            later["at"] = max(later["at"], self.now) if later["delay"] is None else self.now + later["delay"]
+            self.leave(later, "scheduled" if later["at"] > self.now else "ready")
+        return 1
 
     def next_due(self) -> int | None:
         times = [job["lease"] + self.gap for job in self.jobs.values() if job["state"] == "running"]
         times += [job["at"] for job in self.jobs.values() if job["state"] == "scheduled"]
+        times += [at for at, _ in self.cascades]
         times += [free for _, free in self.keys.values() if free is not None]
         times += [job["deadline"] for job in self.jobs.values() if self.may_start_late(job)]
         return min(times, default=None)
@@ -154,16 +230,23 @@ class Queue:
                     return "key_held"
                 answer[position], how[position] = keys[where], "existing"
             keys.setdefault(where, ids[position])
+        for item in items:
+            named = self.named(item, answer)
+            if any(earlier not in self.jobs and earlier not in ids for earlier in named):
+                return "not_found"
         for position, (id, item) in enumerate(zip(ids, items, strict=True)):
             holder = answer[position]
             if holder == id:
-                self.add(id, item)
+                self.add(id, item, self.named(item, answer))
             elif item.get("on_conflict") == "replace" and holder not in ids + answer[:position]:
                 how[position] = self.replace(self.jobs.get(holder), item)
         return {"jobs": answer} | ({"how": how} if answer != ids else {})
 
+    def named(self, item: dict[str, Any], ids: list[str]) -> list[str]:
+        return sorted({ids[each] if isinstance(each, int) else each for each in item.get("after", [])})
+
     def replace(self, holder: dict[str, Any] | None, item: dict[str, Any]) -> str:
-        if holder is None or holder["state"] not in ("ready", "scheduled"):
+        if holder is None or holder["state"] not in ("waiting", "ready", "scheduled"):
             return "existing"
         at = item.get("at_ms") or self.now + item.get("delay_ms", 0)
         self.change(holder, at=at, priority=item.get("priority", 0))
@@ -173,9 +256,12 @@ class Queue:
     def change(self, job: dict[str, Any], at: int | None = None, priority: int | None = None) -> None:
         job["at"] = job["at"] if at is None else max(at, self.now)
         job["priority"] = job["priority"] if priority is None else priority
-        job["state"] = "scheduled" if job["at"] > self.now else "ready"
+        if job["state"] != "waiting":
+            job["state"] = "scheduled" if job["at"] > self.now else "ready"
+        elif at is not None:
+            job["delay"] = None
 
-    def add(self, id: str, item: dict[str, Any]) -> None:
+    def add(self, id: str, item: dict[str, Any], named: list[str]) -> None:
         at = item.get("at_ms") or self.now + item.get("delay_ms", 0)
         self.jobs[id] = {
             "id": id,
@@ -193,6 +279,10 @@ class Queue:
             "retention": item.get("retention_ms"),
             "args": item.get("args", []),
             "kwargs": item.get("kwargs", {}),
+            "after": {},
+            "on_dependency": item.get("on_dependency"),
+            "delay": item.get("delay_ms"),
+            "brings_back": False,
             "key": item.get("key"),
             "unique_for": item.get("unique_for_ms", 0),
             "backoff": {"base_ms": 2_000, "factor": 3_000, "cap_ms": HOUR_MS, **item.get("backoff", {})},
@@ -201,8 +291,21 @@ class Queue:
         }
         if "start_within_ms" in item:
             self.jobs[id]["deadline"] = self.now + item["start_within_ms"]
+        self.come_after(self.jobs[id], named, item.get("at_ms") or 0)
         if "key" in item:
             self.keys[self.jobs[id]["queue"], item["key"]] = [id, None]
+
+    def come_after(self, job: dict[str, Any], named: list[str], at: int) -> None:
+        for earlier in named:
+            state = self.jobs[earlier]["state"]
+            run = state in FINISHED and job["on_dependency"] == "run"
+            job["after"][earlier] = 1 if state == "succeeded" or run else 0
+            self.held.add((earlier, job["id"]))
+            self.linked |= {earlier, job["id"]}
+            if state in FINISHED and job["after"][earlier] == 0:
+                self.cascades.add((self.now, earlier))
+        if 0 in job["after"].values():
+            job.update(state="waiting", at=max(at, self.now))
 
     def size(self, job: dict[str, Any]) -> int:
         return sum(len(json.dumps(job[part], separators=(",", ":"))) for part in ("args", "kwargs"))
@@ -240,7 +343,9 @@ class Queue:
         job["never_started"] = 0
         return job["lease"] + self.gap
 
-    def end(self, how: str, id: str, token: int, delay: int = 0, retry: bool = True) -> str:
+    def end(
+        self, how: str, id: str, token: int, delay: int = 0, retry: bool = True, handed_on: int | None = None
+    ) -> str:
         """Complete, fail or release: the state the job goes to, or why not."""
         job = self.jobs.get(id)
         if job is None:
@@ -251,6 +356,9 @@ class Queue:
             return self.why(job, token)
         if how == "complete":
             job["never_started"] = job["releases"] = 0
+            if handed_on is not None:
+                new = to_text(self.index * 1_024 + handed_on)
+                self.add(new, {"task": "t"}, [id])
             self.leave(job, "succeeded")
         elif how == "fail":
             self.failed(job, retry)
@@ -309,7 +417,7 @@ class Queue:
             job["lease"] = min(job["lease"], last)
         return str(job["state"])
 
-    def retry(self, id: str, attempts: int | None) -> str:
+    def retry(self, id: str, attempts: int | None, dependents: bool = True) -> str:
         if id not in self.jobs:
             return "not_found"
         job = self.jobs[id]
@@ -321,16 +429,25 @@ class Queue:
         if job["key"] is not None:
             self.keys[where] = [id, None]
         job.update(state="ready", at=self.now, failures=0, never_started=0, releases=0, to_stop=False)
+        for earlier in job["after"]:
+            other = self.jobs.get(earlier)
+            job["after"][earlier] = 1 if other is None or other["state"] in FINISHED else 0
+            self.held.add((earlier, id))
+        if 0 in job["after"].values():
+            job["state"] = "waiting"
+        job["brings_back"] = dependents
+        if dependents and id in self.linked:
+            self.cascades.add((self.now, id))
         job["told_late"] = self.too_late(job)
         job["deadline"] = None if self.too_late(job) else job["deadline"]
         job["allowed"] = attempts or job["max_attempts"]
-        return "ready"
+        return str(job["state"])
 
     def update(self, id: str, changes: dict[str, Any]) -> str:
         if id not in self.jobs:
             return "not_found"
         job = self.jobs[id]
-        if job["state"] not in ("scheduled", "ready"):
+        if job["state"] not in ("waiting", "scheduled", "ready"):
             return "wrong_state"
         queue = changes.get("queue", job["queue"])
         if queue != job["queue"] and job["key"] is not None:
@@ -351,19 +468,31 @@ class Queue:
             return "not_found"
         if self.jobs[id]["state"] not in ("succeeded", "dead", "cancelled"):
             return "wrong_state"
-        del self.jobs[id]
+        if self.is_needed(id):
+            return "wrong_state"
+        self.forget(id)
         return ""
 
     def leave(self, job: dict[str, Any], state: str) -> None:
         job["state"] = state
         if state in FINISHED:
             job["finished"] = self.now
+            if job["id"] in self.linked:
+                self.cascades.add((self.now, job["id"]))
             if job["key"] is not None:
                 free = self.now + job["unique_for"] if job["unique_for"] else None
                 self.keys[job["queue"], job["key"]] = [job["id"], free]
                 if free is None:
                     del self.keys[job["queue"], job["key"]]
             job["prune"] = self.now + (job["retention"] or self.limits.retention[state])
+
+
+def to_text(number: int) -> str:
+    digits = ""
+    while number:
+        digits = "0123456789abcdefghjkmnpqrstvwxyz"[number % 32] + digits
+        number //= 32
+    return "abcdefghjkm"[len(digits) - 3] + digits
 
 
 def number_of(id: str) -> int:

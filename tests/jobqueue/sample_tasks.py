@@ -57,6 +57,15 @@ def stops_when_told(path: str) -> str:
 
 
 @task
+def hands_on(value: int) -> int:
+    """Has a further job run once it has succeeded."""
+    current_job().submit_on_success("double", value + 1, kwargs={})
+    if value < 0:
+        raise ValueError("no")
+    return value
+
+
+@task
 def waits_for(path: str) -> str:
     """Runs until there is a file."""
     Path(path + ".begun").touch()

@@ -66,12 +66,12 @@ class FakeCluster:
             "SubmitMany": Method(command(self.submit_many), ("struct", s, i, i, s), 4, ""),
             "Take": Method(command(self.take), ("struct", s, i, i, s, s, i, i, i), 8, ""),
             "Extend": Method(command(self.told), ("struct", s, i, s), 3, ""),
-            "Complete": Method(command(self.told), ("struct", s, i, s), 3, ""),
+            "Complete": Method(command(self.told), ("struct", s, i, s, s), 3, ""),
             "CompleteMany": Method(command(self.told), ("struct", s), 1, ""),
             "Fail": Method(command(self.told), ("struct", s, i, s, s, b), 5, ""),
             "Release": Method(command(self.told), ("struct", s, i, i, s), 4, ""),
             "Cancel": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
-            "Retry": Method(command(self.by_hand), ("struct", s, i, i, s, i), 4, ""),
+            "Retry": Method(command(self.by_hand), ("struct", s, i, i, s, i, b), 4, ""),
             "Purge": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
             "Update": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
             "Get": Method(command(self.get), ("struct", s, b), 2, ""),
@@ -130,7 +130,7 @@ class FakeCluster:
     def submit(self, session: str, number: int, low: int, job: str) -> dict[str, Any]:
         return self.once(session, number, low, lambda: {"job": self.add(json.loads(job)), "index": 1})
 
-    def by_hand(self, session: str, number: int, low: int, jobs: str, attempts: int = 0) -> dict[str, Any]:
+    def by_hand(self, session: str, number: int, low: int, jobs: str, *_: Any) -> dict[str, Any]:
         def answer(job: str) -> dict[str, Any]:
             if job == "missing":
                 return {"job": job, "ok": False, "why": "not_found", "message": "no job", "state": ""}
@@ -702,6 +702,13 @@ def test_a_token_that_is_no_longer_valid(cluster: FakeCluster, queue: JobQueue, 
 # --- From config.json ----------------------------------------------------------------------
 
 
+def test_positions_must_fit_into_one_command(cluster: FakeCluster, queue: JobQueue) -> None:
+    chain = [{"task": "t"}, {"task": "t", "after": [0]}]
+    assert len(queue.submit_many(chain)) == 2
+    with pytest.raises(BadArgument, match="must fit into one command"):
+        queue.submit_many([*chain, *[{"task": "t"}] * 1_000])
+
+
 @pytest.mark.parametrize("method", ["cancel", "retry", "purge"])
 def test_jobs_by_hand(cluster: FakeCluster, queue: JobQueue, method: str) -> None:
     assert getattr(queue, method)("c16j00") == (None if method == "purge" else "cancelled")
@@ -721,7 +728,7 @@ def test_an_update_travels_in_milliseconds(cluster: FakeCluster, queue: JobQueue
 
 def test_attempts_of_a_retry(cluster: FakeCluster, queue: JobQueue) -> None:
     queue.retry("c16j00", attempts=3)
-    assert cluster.calls[-1][1][3:] == ('["c16j00"]', 3)
+    assert cluster.calls[-1][1][3:] == ('["c16j00"]', 3, True)
 
 
 def test_the_nodes_of_a_config(cluster: FakeCluster, tmp_path: Any) -> None:

@@ -50,6 +50,13 @@ def a_day_at_the_queue(queue: QueueDriver) -> list[Entry]:
         keyed = {"task": "k", "key": f"k{round_ % 3}", "unique_for_ms": 900, "queue": "ba"[round_ % 2]}
         queue.submit_many([keyed, {**keyed, "on_conflict": "replace", "delay_ms": 300}])
         queue.update(queue.submit(queue="b"), queue="a", args=[round_])
+        chain = [{"task": "c", "queue": "b"}, {"task": "c", "queue": "b", "after": [0], "delay_ms": 100}]
+        first, _ = queue.submit_many(chain)
+        queue.submit(queue="b", after=[first, *(job for job, _ in leased[1:3])], on_dependency="run")
+        if round_ % 2:
+            queue.cancel(first)
+            queue.tick(1)
+            queue.retry(first)
         queue.tick(700)
         if round_ % 4 == 3:
             queue.new_leader(10_000)

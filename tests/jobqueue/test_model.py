@@ -132,13 +132,25 @@ class QueueAgainstModel(RuleBasedStateMachine):
         assert outcome.refusal is None
         return False
 
+    def earlier(self, position: int) -> list[Any]:
+        """What a job may come after: jobs there are, and earlier ones of its command."""
+        return [*sorted(self.model.jobs), *range(position)]
+
     @rule(
+        data=st.data(),
         items=st.lists(jobs, min_size=1, max_size=4),
         session=sessions,
         again=st.booleans(),
         forget=st.integers(0, 3),
     )
-    def submit(self, items: list[dict[str, Any]], session: str, again: bool, forget: int) -> None:
+    def submit(
+        self, data: st.DataObject, items: list[dict[str, Any]], session: str, again: bool, forget: int
+    ) -> None:
+        for position, item in enumerate(items):
+            if self.earlier(position):
+                after = data.draw(st.lists(st.sampled_from(self.earlier(position)), max_size=3))
+                on_dependency = data.draw(st.sampled_from(["cancel", "cancel", "run"]))
+                items[position] = {**item, "after": after, "on_dependency": on_dependency}
         outcome, known = self.under_session(
             "Submit", commands.check_submit(items), session, again, forget, len(items)
         )
@@ -191,8 +203,14 @@ class QueueAgainstModel(RuleBasedStateMachine):
     def end(self, data: st.DataObject, how: str, delay_ms: int, retry: bool) -> None:
         picked = data.draw(st.lists(st.sampled_from(self.leased), min_size=1, max_size=3))
         picked = [(id, token + data.draw(st.sampled_from([0, 0, 0, 0, -1, 1_000]))) for id, token in picked]
+        handed_on = [
+            [[{"task": "t", "after": [id]}]] if how == "complete" and data.draw(st.booleans()) else []
+            for id, _ in picked
+        ]
         arguments = {
-            "complete": lambda: commands.check_complete([[id, token, token] for id, token in picked]),
+            "complete": lambda: commands.check_complete(
+                [[id, token, token, *on] for (id, token), on in zip(picked, handed_on, strict=True)]
+            ),
             "fail": lambda: commands.check_fail(
                 [[id, token, "error", "traceback", retry] for id, token in picked]
             ),
@@ -200,7 +218,12 @@ class QueueAgainstModel(RuleBasedStateMachine):
         }[how]()
         self.model.begin(self.now_ms)
         outcome = self.run(how.capitalize(), arguments)
-        expected = [self.model.end(how, id, token, delay_ms, retry) for id, token in picked]
+        expected = []
+        position = 0
+        for (id, token), on in zip(picked, handed_on, strict=True):
+            holds = id in self.model.jobs and self.model.holds(self.model.jobs[id], token)
+            expected.append(self.model.end(how, id, token, delay_ms, retry, position if on else None))
+            position += bool(on) and holds
         assert [each["state"] if each["ok"] else each["why"] for each in outcome.answer["jobs"]] == expected
 
     @precondition(lambda self: self.model.jobs)
@@ -208,17 +231,18 @@ class QueueAgainstModel(RuleBasedStateMachine):
         data=st.data(),
         how=st.sampled_from(["cancel", "cancel", "retry", "purge"]),
         attempts=st.sampled_from([None, 1, 2]),
+        dependents=st.booleans(),
     )
-    def by_hand(self, data: st.DataObject, how: str, attempts: int | None) -> None:
+    def by_hand(self, data: st.DataObject, how: str, attempts: int | None, dependents: bool) -> None:
         picked = data.draw(st.lists(st.sampled_from(sorted(self.model.jobs)), min_size=1, max_size=3))
         arguments = {
             "cancel": commands.check_cancel(picked),
-            "retry": commands.check_retry(picked, attempts),
+            "retry": commands.check_retry(picked, attempts, dependents),
             "purge": commands.check_purge(picked),
         }[how]
         self.model.begin(self.now_ms)
         outcome = self.run(how.capitalize(), arguments)
-        more = [attempts] if how == "retry" else []
+        more = [attempts, dependents] if how == "retry" else []
         expected = [getattr(self.model, how)(id, *more) for id in picked]
         assert [each["state"] if each["ok"] else each["why"] for each in outcome.answer["jobs"]] == expected
 
@@ -279,6 +303,13 @@ class QueueAgainstModel(RuleBasedStateMachine):
             )
         }
         assert held == model.keys
+        rows = self.queue.connection.execute("SELECT after, job, status, held FROM dependencies").fetchall()
+        links = {(ids.to_text(after), ids.to_text(job)): (status, held) for after, job, status, held in rows}
+        assert links == {
+            (earlier, id): (status, int((earlier, id) in model.held))
+            for id, job in model.jobs.items()
+            for earlier, status in job["after"].items()
+        }
         states = [job["state"] for job in model.jobs.values()]
         assert machine.counts() == {state: states.count(state) for state in machine.counts()}
 

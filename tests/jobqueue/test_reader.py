@@ -7,8 +7,10 @@ import pytest
 from glassraft.errors import BadArgument
 from glassraft.jobqueue import (
     book,
+    cascade,
     changing,
     commands,
+    dependencies,
     due,
     ids,
     keys,
@@ -191,7 +193,7 @@ def test_ready_jobs_are_counted_without_asking_the_tables(queue: QueueDriver) ->
 
 QUERIES = {
     name: value
-    for module in (book, changing, due, keys, pruning, reader, running, sessions)
+    for module in (book, cascade, changing, dependencies, due, keys, pruning, reader, running, sessions)
     for name, value in vars(module).items()
     if isinstance(value, str) and value.startswith("SELECT")
 }

@@ -165,6 +165,17 @@ def test_a_cancelled_job_that_raises_is_cancelled(queue: MachineQueue, start: St
     assert queue.finished(job)["state"] == "cancelled"
 
 
+def test_a_job_hands_on_when_it_succeeds(queue: MachineQueue, start: Start) -> None:
+    failing = queue.submit("hands_on", -5, max_attempts=1)
+    job = queue.submit("hands_on", 4)
+    start()
+    assert queue.finished(job)["result"] == 4
+    assert queue.finished(failing)["state"] == "dead"
+    with queue.lock:
+        [handed_on] = queue.reader.list(task="double")["jobs"]
+    assert queue.finished(handed_on["id"])["result"] == 10
+
+
 def test_only_a_job_has_a_current_job() -> None:
     with pytest.raises(NoJob, match="was called, not submitted"):
         current_job()

@@ -152,6 +152,18 @@ def test_jobs_are_cancelled_retried_and_purged(lone: Desk) -> None:
         lone.call("Get", job)
 
 
+def test_a_chain_and_what_a_completion_hands_on(lone: Desk) -> None:
+    chain = json.dumps([{"task": "a"}, {"task": "b", "after": [0]}])
+    first, second = json.loads(lone.call("SubmitMany", SESSION, 1, 1, chain)["jobs"])
+    [job] = json.loads(lone.call("Take", SESSION, 2, 2, "w1", '["default"]', 9, 30_000, 0)["jobs"])
+    assert job["id"] == first
+    assert lone.call("Complete", first, job["token"], "1", '[{"task": "c"}]') == {"state": "succeeded"}
+    wait_until(lambda: json.loads(lone.call("Get", second)["job"])["state"] == "ready")
+    assert json.loads(lone.call("Stats")["stats"])["states"]["ready"] == 2
+    with named("not_found"):
+        lone.call("Submit", SESSION, 3, 3, '{"task": "t", "after": ["c16j00"]}')
+
+
 def test_a_key_that_is_held_is_told(lone: Desk) -> None:
     keyed = '{"task": "t", "key": "k"}'
     job = lone.call("Submit", SESSION, 1, 1, keyed)["job"]
@@ -192,7 +204,7 @@ def test_a_take_that_finds_nothing_is_answered_when_its_wait_is_over(lone: Desk)
         ("Complete", ("nonsense", 1, "1")),
         ("Complete", (ids.to_text(2048), 1, "{")),
         ("Cancel", ("", 1, 1, "[]")),
-        ("Retry", ("", 1, 1, '["c16j00"]', 0)),
+        ("Retry", ("", 1, 1, '["c16j00"]', 10_001)),
         ("Purge", ("", 1, 1, '"c16j00"')),
         ("Wait", ("[]", 0)),
         ("Wait", ('["nonsense"]', 0)),
