@@ -16,6 +16,7 @@ from glassraft.jobqueue import states
 from glassraft.jobqueue.counts import Counts
 from glassraft.jobqueue.rules import QueueRules
 from glassraft.jobqueue.schema import KIND_CASCADE, KIND_COMES_DUE, KIND_DEADLINE
+from glassraft.jobqueue.settings import QueueSettings
 from glassraft.jobqueue.states import SCHEDULED
 from glassraft.jobqueue.write_behind import WriteBehind
 from glassraft.json_encoder import make_encoder
@@ -114,6 +115,12 @@ class Book:
         self.now_ms: int = row[3]
         self.lease_gap_ms: int = row[4]
         self.counts = Counts(connection)
+        self.settings: dict[str, QueueSettings] = {
+            queue: QueueSettings(bool(paused), *rest)
+            for queue, paused, *rest in connection.execute(
+                "SELECT queue, paused, max_running, starts, per_ms, tokens, tokens_ms FROM queues"
+            )
+        }
         self.sessions: int = connection.execute("SELECT count(*) FROM sessions").fetchone()[0]
         self.session_marks: dict[str, tuple[int, int]] = {}  # of sessions.py: low and highest answered
         self.first_session_check_ms: int | None = None
@@ -267,11 +274,13 @@ class Book:
         self._first_due_exact = False
 
     def first_due_ms(self) -> int | None:
-        """The cluster time of the next row of `due` or end of a lease; None where there is neither."""
+        """The cluster time of the next row of `due`, end of a lease, or start that a rate allows; None: of none."""
         if not self._first_due_exact:
             lease = self.read(FIRST_LEASE).fetchone()
             due = self.read(FIRST_DUE).fetchone()
             times = ([lease[0] + self.lease_gap_ms] if lease else []) + ([due[0]] if due else [])
+            tokens = (settings.token_comes_ms(self.now_ms) for settings in self.settings.values())
+            times += [comes_ms for comes_ms in tokens if comes_ms is not None]
             self._first_due_ms = min(times, default=None)
             self._first_due_exact = True
         return self._first_due_ms

@@ -1,4 +1,4 @@
-"""The command line of the queue: submit, list, show, stats, wait, result, cancel, retry, purge, update,
+"""The command line of the queue: submit, list, show, stats, wait, result, cancel, retry, purge, update, queue,
 tasks, worker.
 
 jobs.py at the top calls `main` after it has registered its tasks; a program of your own does the
@@ -40,6 +40,7 @@ EXIT_STATUSES: Final = """exit status:
   5  a job has not finished in the time given; it goes on
 """
 
+NO_LIMIT: Final = "none"
 _KEYS: Final = ("key", "on_conflict", "unique_for")
 
 SESSION_TTL_S: Final = 600
@@ -191,6 +192,30 @@ def _update(options: argparse.Namespace) -> int:
     return 0
 
 
+def _set_queue(options: argparse.Namespace) -> int:
+    wanted: dict[str, Any] = {}
+    if options.paused is not None:
+        wanted["paused"] = options.paused
+    if options.max_running is not None:
+        wanted["max_running"] = None if options.max_running == NO_LIMIT else parse(options.max_running)
+    if options.rate is not None:
+        wanted["rate"] = None if options.rate == NO_LIMIT else _rate(options.rate)
+    with _queue(options) as queue:
+        settings = queue.set_queue(options.name, **wanted)
+    _show(options, settings, display.settings)
+    return 0
+
+
+def _rate(text: str) -> tuple[int, float]:
+    starts, _, seconds = text.partition("/")
+    try:
+        return int(starts), float(seconds)
+    except ValueError:
+        raise BadArgument(
+            f"--rate takes starts/seconds such as 100/60, or {NO_LIMIT}, not {text!r}"
+        ) from None
+
+
 def _done_by_hand(options: argparse.Namespace, answers: Sequence[Mapping[str, Any]]) -> int:
     _show(options, answers, display.done_by_hand)
     return 0 if all(answer["ok"] for answer in answers) else EXIT_REFUSED
@@ -326,6 +351,15 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--priority", type=int)
     made.add_argument("--delay", type=float, metavar="S", help="seconds from now before it may run")
     made.add_argument("--queue")
+    made = command("queue", _set_queue, "pause, resume or limit a queue; shows its settings")
+    made.add_argument("name")
+    pause = made.add_mutually_exclusive_group()
+    pause.add_argument(
+        "--pause", dest="paused", action="store_true", default=None, help="hand out no more jobs"
+    )
+    pause.add_argument("--resume", dest="paused", action="store_false", help="hand out jobs again")
+    made.add_argument("--max-running", metavar="N", help=f"how many run at a time, or {NO_LIMIT}")
+    made.add_argument("--rate", metavar="N/S", help=f"so many starts in so many seconds, or {NO_LIMIT}")
     command("tasks", _tasks, "list the tasks that this program can run")
     _add_worker(command("worker", _worker, "run jobs here until stopped"))
     return parser

@@ -288,6 +288,20 @@ class JobQueue:
         """Remove finished jobs. An answer for each, as cancel_many's."""
         return self._by_hand("Purge", jobs)
 
+    def set_queue(self, queue: str, **settings: Any) -> dict[str, Any]:
+        """Change what is given of a queue's settings, and return them all.
+
+        paused (True stops only takes), max_running (jobs at a time; None: no limit), rate ((starts,
+        seconds): so many starts in so many seconds; None: no limit).
+        """
+        rate = settings.get("rate")
+        if rate is not None:
+            starts, seconds = rate
+            settings["rate"] = [starts, _ms(seconds)]
+        answer = self._in_session("SetQueue", queue, canonical(settings))
+        found: dict[str, Any] = json.loads(answer["settings"])
+        return found
+
     def update(self, job: str, **changes: Any) -> str:
         """Change a job that does not run yet: any of args, kwargs, priority, delay or at, queue. Returns its state.
 

@@ -19,6 +19,7 @@ from glassraft.errors import BadArgument
 from glassraft.jobqueue import ids
 from glassraft.jobqueue.canonical import canonical
 from glassraft.jobqueue.fields import (
+    DAY_MS,
     LIMITS,
     LONGEST_MS,
     MAX_ERROR_BYTES,
@@ -32,6 +33,7 @@ from glassraft.jobqueue.fields import (
     cut_start,
     integer,
     payload,
+    refuse_unknown,
     shown,
     storable,
 )
@@ -48,6 +50,7 @@ OPS: Final = (
     "Retry",
     "Purge",
     "Update",
+    "SetQueue",
     "Tick",
 )
 VERSION: Final = 1
@@ -217,6 +220,49 @@ def check_retry(jobs: Any, attempts: Any = None, dependents: Any = True, limits:
 def check_purge(jobs: Any, limits: Limits = LIMITS) -> str:
     """Purge's arguments: ids of jobs."""
     return _arguments({"jobs": _job_ids(jobs, limits)}, limits)
+
+
+MAX_RUNNING: Final = 1_000_000
+MAX_RATE: Final = (1_000_000, DAY_MS)
+
+
+def check_set_queue(queue: Any, settings: Any) -> str:
+    """SetQueue's arguments: any of paused, max_running and rate ([starts, ms]); a limit that is null is none."""
+    check_name(queue, "queue")
+    if not isinstance(settings, Mapping):
+        raise BadArgument(f"settings must be an object, not {shown(settings)}")
+    refuse_unknown(settings, _QUEUE_SETTINGS, "a queue has no setting")
+    return canonical(
+        {"queue": queue, "set": {key: _QUEUE_SETTINGS[key](value) for key, value in settings.items()}}
+    )
+
+
+def _paused(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise BadArgument(f"paused must be true or false, not {shown(value)}")
+    return value
+
+
+def _max_running(value: Any) -> int | None:
+    return None if value is None else integer("max_running", 1, MAX_RUNNING)(value)
+
+
+def _rate(value: Any) -> list[int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise BadArgument(f"rate must be [starts, milliseconds], not {shown(value)}")
+    return [
+        integer("a rate's starts", 1, MAX_RATE[0])(value[0]),
+        integer("a rate's ms", 1, MAX_RATE[1])(value[1]),
+    ]
+
+
+_QUEUE_SETTINGS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "paused": _paused,
+    "max_running": _max_running,
+    "rate": _rate,
+}
 
 
 def tick() -> str:

@@ -134,6 +134,18 @@ def _done(answer: Mapping[str, Any]) -> str:
     return f"{answer['job']}  {answer['state'] or 'purged'}{told}"
 
 
+def settings(queue: Mapping[str, Any]) -> str:
+    """A queue's settings."""
+    rate = queue["rate"]
+    return "\n".join(
+        (
+            "paused" if queue["paused"] else "not paused",
+            f"at most {queue['max_running']} running" if queue["max_running"] else "any number running",
+            f"at most {rate[0]} starts in {rate[1] / 1_000:g} s" if rate else "no rate",
+        )
+    )
+
+
 def stats(counted: Mapping[str, Any]) -> str:
     """Jobs by queue and state."""
     if not counted["queues"]:

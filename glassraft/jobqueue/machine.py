@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from glassraft.errors import GlassraftError
-from glassraft.jobqueue import by_hand, commands, due, pruning, running, sessions, states, submitting
+from glassraft.jobqueue import by_hand, commands, due, pruning, running, sessions, submitting
 from glassraft.jobqueue.book import Book, Refusal
+from glassraft.jobqueue.queues import may_start, set_queue
 from glassraft.jobqueue.rules import QueueRules
 
 VERSION: Final = 1
@@ -60,6 +61,7 @@ OPERATIONS: Final[Mapping[str, _Operation]] = {
     "Retry": by_hand.retry,
     "Purge": by_hand.purge,
     "Update": by_hand.update,
+    "SetQueue": set_queue,
     "Tick": _tick,
 }
 
@@ -144,7 +146,7 @@ class Machine:
 
     def ready_count(self, queues: Sequence[str]) -> int:
         """How many jobs of these queues could be taken now."""
-        return sum(self._book.counts.of(queue, states.READY) for queue in queues)
+        return sum(may_start(self._book, queue) for queue in queues)
 
     def counts(self) -> dict[str, int]:
         """Each state with its number of jobs."""

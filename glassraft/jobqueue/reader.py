@@ -59,6 +59,7 @@ OLDEST_READY: Final = (
     " WHERE state = 'ready' AND queue = ? ORDER BY id LIMIT 1"
 )
 AFTER: Final = "SELECT after FROM dependencies INDEXED BY dependencies_of_jobs WHERE job = ? ORDER BY after"
+SETTINGS: Final = "SELECT queue, paused, max_running, starts, per_ms FROM queues ORDER BY queue"
 QUEUES: Final = "SELECT queue FROM counts WHERE what = ?"
 STATE: Final = "SELECT state, error FROM jobs WHERE id = ?"
 RESULT: Final = "SELECT result FROM results WHERE job = ?"
@@ -205,7 +206,7 @@ class QueueReader:
         """{"queues": {name: {state or total: n}}, "states": {state: n}, "oldest_ready_ms": {name: age}, ...}.
 
         The totals of a queue's whole life are "submitted", "failed" (attempts that count) and
-        "completed"; rates are their differences over time. Also now_ms and applied_index.
+        "completed"; rates are their differences over time. Also settings (by queue), now_ms and applied_index.
         """
         with self._one_moment():
             index, now_ms, _ = self._connection.execute(APPLIED).fetchone()
@@ -223,9 +224,19 @@ class QueueReader:
                 "queues": queues,
                 "states": states,
                 "oldest_ready_ms": oldest,
+                "settings": self._settings(),
                 "now_ms": now_ms,
                 "applied_index": index,
             }
+
+    def _settings(self) -> dict[str, Any]:
+        """Of the queues that have any: paused, max_running and rate ([starts, ms]), those that apply."""
+        settings: dict[str, Any] = {}
+        for queue, paused, max_running, starts, per_ms in self._connection.execute(SETTINGS):
+            limits = {"max_running": max_running, "rate": None if starts is None else [starts, per_ms]}
+            shown = {"paused": True} if paused else {}
+            settings[queue] = shown | {name: limit for name, limit in limits.items() if limit is not None}
+        return settings
 
     def details(self, numbers: Sequence[int]) -> Sequence[dict[str, Any]]:
         """What a worker needs of the jobs it took, in the order given; those that are gone are left out.

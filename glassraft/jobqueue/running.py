@@ -9,7 +9,7 @@ in the job's history. Answers: {"jobs": [{"job", "ok": true, ...} or {"job", "ok
 
 from typing import Any, Final
 
-from glassraft.jobqueue import ids, keys
+from glassraft.jobqueue import ids, keys, queues
 from glassraft.jobqueue.backoff import DEFAULT_BASE_MS, DEFAULT_CAP_MS, DEFAULT_FACTOR, backoff_ms
 from glassraft.jobqueue.book import Book, Job, Refusal
 from glassraft.jobqueue.pruning import prune_time
@@ -35,6 +35,7 @@ ENDED: Final = "SELECT after FROM history WHERE job = ? AND token = ? AND event 
 def take(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     """Leases up to `count` ready jobs, queue by queue in the order given, each by priority and then id.
 
+    No more than a queue's settings allow; none of a paused one.
     No more than MAX_TAKEN_BYTES of arguments, but always one job where there is one. Answers
     {"jobs": [[id, token], ...]}.
     """
@@ -42,8 +43,9 @@ def take(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
     token = book.index
     jobs: list[Job] = []
     for queue in arguments["queues"]:
-        if len(jobs) < wanted and book.counts.of(queue, READY):
-            jobs += book.ready(queue, wanted - len(jobs))
+        count = min(wanted - len(jobs), queues.may_start(book, queue))
+        if count > 0:
+            jobs += book.ready(queue, count)
     jobs = _that_fit(jobs)
     worker: str = arguments["worker"]
     rows = []
@@ -53,6 +55,7 @@ def take(book: Book, arguments: dict[str, Any]) -> dict[str, Any]:
         book.expect(until_ms + book.lease_gap_ms)
         rows.append((token, worker, job.attempt + 1, book.now_ms, until_ms, cap_ms, n, job.id))
     book.write("job taken", rows)
+    queues.started(book, jobs)
     return {"jobs": [[ids.to_text(job.id), token] for job in jobs]}
 
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-FORMAT: Final = 5
+FORMAT: Final = 6
 """The version of these tables. A file with another one is refused: queue_store.py says what to do."""
 
 KIND_DEADLINE: Final = 1
@@ -165,6 +165,16 @@ CREATE TABLE answers (
     PRIMARY KEY (session, number)
 ) WITHOUT ROWID;
 
+CREATE TABLE queues (
+    queue TEXT PRIMARY KEY,             -- only those that have settings: see settings.py
+    paused INTEGER NOT NULL,
+    max_running INTEGER,
+    starts INTEGER,                     -- the rate: so many in per_ms
+    per_ms INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,            -- thousandths, at tokens_ms
+    tokens_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+
 CREATE TABLE counts (
     queue TEXT NOT NULL,
     what TEXT NOT NULL,                 -- a state, or one of counts.TOTALS
@@ -212,6 +222,9 @@ WRITES: Final[Mapping[str, str]] = {
     "dependency again": "UPDATE dependencies SET status = ?, held = 1 WHERE after = ? AND job = ?",
     "dependency let go": "UPDATE dependencies SET held = 0 WHERE after = ? AND job = ?",
     "dependencies gone": "DELETE FROM dependencies WHERE job = ?",
+    "queue": "INSERT INTO queues (queue, paused, max_running, starts, per_ms, tokens, tokens_ms)"
+    " VALUES (?,?,?,?,?,?,?)",
+    "queue gone": "DELETE FROM queues WHERE queue = ?",
     "job gone": "DELETE FROM jobs WHERE id = ?",
     "arguments gone": "DELETE FROM arguments WHERE job = ?",
     "result gone": "DELETE FROM results WHERE job = ?",

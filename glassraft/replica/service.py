@@ -85,6 +85,7 @@ SHORT = frozenset(
         "Retry",
         "Purge",
         "Update",
+        "SetQueue",
     )
 )
 """Methods that only bring a command: the driver answers."""
@@ -149,6 +150,7 @@ class Service:
             "Retry": (self.retry, ("struct", "string", "int", "int", "string", "int", "boolean"), 4),
             "Purge": (self.purge, ("struct", "string", "int", "int", "string"), 4),
             "Update": (self.update, ("struct", "string", "int", "int", "string"), 4),
+            "SetQueue": (self.set_queue, ("struct", "string", "int", "int", "string", "string"), 5),
             "Get": (self.get, ("struct", "string", "boolean"), 1),
             "List": (self.list, ("struct", "string", "boolean"), 0),
             "Stats": (self.stats, ("struct", "boolean"), 0),
@@ -373,6 +375,14 @@ class Service:
         """Change jobs that do not run yet: a JSON list of {"job", and any of args, kwargs, priority, ...}."""
         arguments = commands.check_update(_json(changes, "changes"))
         return self._command(call, "Update", arguments, each_item, (session, number, low))
+
+    def set_queue(self, call: Call, session: str, number: int, low: int, queue: str, settings: str) -> Later:
+        """Pause or limit a queue: `settings` is a JSON object of any of paused, max_running and rate."""
+        arguments = commands.check_set_queue(queue, _json(settings, "settings"))
+        numbered = (session, number, low)
+        return self._command(
+            call, "SetQueue", arguments, lambda _, answer: {"settings": canonical(answer)}, numbered
+        )
 
     def _command(
         self,

@@ -77,6 +77,7 @@ def the_queue(stock: Stock) -> None:
     for method, state in (("Cancel", "cancelled"), ("Retry", "ready"), ("Cancel", "cancelled")):
         [answer] = json.loads(stock.numbered(method, json.dumps([leased[3][0]]))["jobs"])
         assert answer["state"] == state
+    assert stock.numbered("SetQueue", "q", '{"max_running": 3}')["settings"]
     changes = json.dumps([{"job": many[2], "priority": 1}])
     assert not json.loads(stock.numbered("Update", changes)["jobs"])[0]["ok"]
     assert json.loads(stock.numbered("Purge", json.dumps([leased[2][0]]))["jobs"])[0]["ok"]

@@ -43,6 +43,10 @@ class Queue:
     held: set[tuple[str, str]] = field(default_factory=set)
     """(earlier, later): the later job is not finished, as far as is known."""
     linked: set[str] = field(default_factory=set)
+    paused: set[str] = field(default_factory=set)
+    max_running: dict[str, int] = field(default_factory=dict)
+    rates: dict[str, list[Any]] = field(default_factory=dict)
+    """[starts, ms, tokens, since]: tokens as fractions of one, counted in thousandths rounded down."""
     keys: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     """The job that holds the key, and when it is free; None while the job is not finished."""
 
@@ -182,6 +186,7 @@ class Queue:
         times = [job["lease"] + self.gap for job in self.jobs.values() if job["state"] == "running"]
         times += [job["at"] for job in self.jobs.values() if job["state"] == "scheduled"]
         times += [at for at, _ in self.cascades]
+        times += [self.token_at(rate) for rate in self.rates.values() if self.tokens(rate, self.now) < 1_000]
         times += [free for _, free in self.keys.values() if free is not None]
         times += [job["deadline"] for job in self.jobs.values() if self.may_start_late(job)]
         return min(times, default=None)
@@ -314,15 +319,56 @@ class Queue:
         ready = [job for job in self.jobs.values() if job["state"] == "ready" and job["queue"] in queues]
         ready = [job for job in ready if not self.too_late(job)]
         ready.sort(key=lambda job: (queues.index(job["queue"]), -job["priority"], job["id"]))
-        ready = ready[:count]
+        room = {queue: self.may_start(queue) for queue in queues}
+        allowed = []
+        for job in ready:
+            if room[job["queue"]] > 0:
+                room[job["queue"]] -= 1
+                allowed.append(job)
+        ready = allowed[:count]
         while len(ready) > 1 and sum(map(self.size, ready)) > self.limits.taken:
             ready.pop()
+        for queue in {job["queue"] for job in ready} & set(self.rates):
+            rate = self.rates[queue]
+            began = sum(job["queue"] == queue for job in ready)
+            rate[2:] = [self.tokens(rate, self.now) - 1_000 * began, self.now]
         for job in ready:
             lease_now = self.now - self.gap
             job["cap"] = lease_now + job["timeout"] + 10_000 if job["timeout"] else None
             job.update(state="running", token=self.index, started=0, attempt=job["attempt"] + 1)
             job["lease"] = self.lease_until(job, lease)
         return [[job["id"], self.index] for job in ready]
+
+    def may_start(self, queue: str) -> int:
+        if queue in self.paused:
+            return 0
+        running = sum((job["queue"], job["state"]) == (queue, "running") for job in self.jobs.values())
+        free = self.max_running[queue] - running if queue in self.max_running else 10**9
+        return min(free, self.tokens(self.rates[queue], self.now) // 1_000 if queue in self.rates else 10**9)
+
+    def tokens(self, rate: list[Any], now: int) -> int:
+        starts, per, tokens, since = rate
+        return int(min(1_000 * starts, tokens + (now - since) * starts * 1_000 // per))
+
+    def token_at(self, rate: list[Any]) -> int:
+        at = self.now
+        while self.tokens(rate, at) < 1_000:
+            at += 1
+        return at
+
+    def set_queue(self, queue: str, settings: dict[str, Any]) -> None:
+        if "paused" in settings:
+            self.paused = self.paused - {queue} | ({queue} if settings["paused"] else set())
+        if "max_running" in settings:
+            self.max_running.pop(queue, None)
+            if settings["max_running"]:
+                self.max_running[queue] = settings["max_running"]
+        if "rate" in settings:
+            before = self.rates.pop(queue, None)
+            if settings["rate"]:
+                full = settings["rate"][0] * 1_000
+                tokens = full if before is None else min(full, self.tokens(before, self.now))
+                self.rates[queue] = [*settings["rate"], tokens, self.now]
 
     def lease_until(self, job: dict[str, Any], lease: int) -> int:
         until: int = self.now - self.gap + (job["own_lease"] or lease)

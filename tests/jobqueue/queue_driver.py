@@ -116,6 +116,11 @@ class QueueDriver:
         [answer] = self.answer("Update", commands.check_update([{"job": job, **changes}]))
         return answer
 
+    def set_queue(self, queue: str = "default", **settings: Any) -> dict[str, Any]:
+        outcome = self.command("SetQueue", commands.check_set_queue(queue, settings))
+        assert outcome.answer is not None
+        return outcome.answer
+
     def purge(self, *jobs: str) -> list[Any]:
         return self.answer("Purge", commands.check_purge(jobs))
 

@@ -96,6 +96,11 @@ def test_jobs_go_the_whole_way(make_cluster: MakeCluster, call: Any, tmp_path: P
     assert call("cancel", napping, *at).out == f"{napping}  cancelled"
     assert call("retry", napping, *at).out == f"{napping}  ready"
     assert call("update", napping, "--delay", 60, "--args", "[1]", *at).out == f"{napping}  scheduled"
+    shown = call("queue", "q", "--pause", "--rate", "100/60", *at).out
+    assert shown == "paused\nany number running\nat most 100 starts in 60 s"
+    lifted = call("queue", "q", "--resume", "--rate", "none", "--max-running", 2, *at)
+    assert lifted.out == "not paused\nat most 2 running\nno rate"
+    assert call("queue", "q", "--rate", "fast", *at).status == 2
     keyed = ("submit", "nap", 1, "--key", "k", "--unique-for", 5, *at)
     assert call(*keyed).out == call(*keyed).out
     refused = call(*keyed, "--on-conflict", "refuse")

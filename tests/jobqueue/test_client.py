@@ -74,6 +74,7 @@ class FakeCluster:
             "Retry": Method(command(self.by_hand), ("struct", s, i, i, s, i, b), 4, ""),
             "Purge": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
             "Update": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
+            "SetQueue": Method(command(self.set_queue), ("struct", s, i, i, s, s), 5, ""),
             "Get": Method(command(self.get), ("struct", s, b), 2, ""),
             "List": Method(command(self.told), ("struct", s, b), 2, ""),
             "Stats": Method(command(self.told), ("struct", b), 1, ""),
@@ -129,6 +130,9 @@ class FakeCluster:
 
     def submit(self, session: str, number: int, low: int, job: str) -> dict[str, Any]:
         return self.once(session, number, low, lambda: {"job": self.add(json.loads(job)), "index": 1})
+
+    def set_queue(self, session: str, number: int, low: int, queue: str, settings: str) -> dict[str, Any]:
+        return self.once(session, number, low, lambda: {"settings": settings})
 
     def by_hand(self, session: str, number: int, low: int, jobs: str, *_: Any) -> dict[str, Any]:
         def answer(job: str) -> dict[str, Any]:
@@ -724,6 +728,11 @@ def test_an_update_travels_in_milliseconds(cluster: FakeCluster, queue: JobQueue
     assert queue.update("c16j00", priority=3, delay=1.5, args=(1,)) == "cancelled"
     sent = json.loads(cluster.calls[-1][1][3])
     assert sent == [{"job": "c16j00", "priority": 3, "delay_ms": 1_500, "args": [1]}]
+
+
+def test_a_rate_travels_in_milliseconds(cluster: FakeCluster, queue: JobQueue) -> None:
+    wanted = {"paused": False, "max_running": None, "rate": [100, 60_000]}
+    assert queue.set_queue("q", paused=False, max_running=None, rate=(100, 60)) == wanted
 
 
 def test_attempts_of_a_retry(cluster: FakeCluster, queue: JobQueue) -> None:

@@ -45,8 +45,8 @@ def a_day_at_the_queue(queue: QueueDriver) -> list[Entry]:
                 queue.extend(job, token, 0.5, "half", lease_ms=1_000)
             queue.complete(job, token - 1)
         queue.cancel(*(job for job, _ in leased[4:]), queue.submit(queue="b", delay_ms=round_))
-        queue.retry(*(job for job, _ in leased))
-        queue.purge(*(job for job, _ in leased))
+        queue.retry(*(job for job, _ in leased), "c16j00")
+        queue.purge(*(job for job, _ in leased), "c16j00")
         keyed = {"task": "k", "key": f"k{round_ % 3}", "unique_for_ms": 900, "queue": "ba"[round_ % 2]}
         queue.submit_many([keyed, {**keyed, "on_conflict": "replace", "delay_ms": 300}])
         queue.update(queue.submit(queue="b"), queue="a", args=[round_])
@@ -57,6 +57,14 @@ def a_day_at_the_queue(queue: QueueDriver) -> list[Entry]:
             queue.cancel(first)
             queue.tick(1)
             queue.retry(first)
+        settings = (
+            {"paused": True},
+            {"paused": False},
+            {"max_running": 40},
+            {"rate": [20, 1_000]},
+            {"rate": None},
+        )
+        queue.set_queue("ab"[round_ % 2], **settings[round_ % 5])
         queue.tick(700)
         if round_ % 4 == 3:
             queue.new_leader(10_000)

@@ -256,6 +256,22 @@ class QueueAgainstModel(RuleBasedStateMachine):
         expected = [self.model.update(item["job"], item) for item in items]
         assert [each["state"] if each["ok"] else each["why"] for each in outcome.answer["jobs"]] == expected
 
+    @rule(
+        queue=st.sampled_from(QUEUES),
+        settings=st.fixed_dictionaries(
+            {},
+            optional={
+                "paused": st.sampled_from([False, False, True]),
+                "max_running": st.sampled_from([None, 1, 2]),
+                "rate": st.sampled_from([None, [1, 1_000], [2, 700]]),
+            },
+        ),
+    )
+    def set_queue(self, queue: str, settings: dict[str, Any]) -> None:
+        self.model.begin(self.now_ms)
+        self.run("SetQueue", commands.check_set_queue(queue, settings))
+        self.model.set_queue(queue, settings)
+
     @rule(ms=times)
     def tick(self, ms: int) -> None:
         self.now_ms += ms

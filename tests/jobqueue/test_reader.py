@@ -197,8 +197,8 @@ QUERIES = {
     for name, value in vars(module).items()
     if isinstance(value, str) and value.startswith("SELECT")
 }
-WHOLE_ON_PURPOSE = {"COUNTS", "QUEUES"}
-"""The table of counts has a row a queue and state, and these read all of it."""
+WHOLE_ON_PURPOSE = {"COUNTS", "QUEUES", "SETTINGS"}
+"""The tables of counts and settings have a row a queue, or a few, and these read all of it."""
 
 
 def plan(driver: QueueDriver, sql: str) -> list[str]:

@@ -164,6 +164,23 @@ def test_a_chain_and_what_a_completion_hands_on(lone: Desk) -> None:
         lone.call("Submit", SESSION, 3, 3, '{"task": "t", "after": ["c16j00"]}')
 
 
+def test_a_paused_queue_s_worker_waits_until_it_goes_on(lone: Desk) -> None:
+    lone.call("SetQueue", SESSION, 1, 1, "default", '{"paused": true}')
+    job = lone.call("Submit", SESSION, 2, 2, JOB)["job"]
+    assert lone.call("Take", "", 1, 1, "w1", '["default"]', 1, 30_000, 0) == {"jobs": "[]"}
+    answer = lone.call("SetQueue", SESSION, 3, 3, "default", '{"paused": false, "rate": [1, 60000]}')
+    assert json.loads(answer["settings"]) == {"max_running": None, "paused": False, "rate": [1, 60_000]}
+    [leased] = json.loads(lone.call("Take", "", 1, 1, "w1", '["default"]', 1, 30_000, 0)["jobs"])
+    assert leased["id"] == job
+
+
+def test_a_rate_serves_a_waiting_worker_in_time(lone: Desk) -> None:
+    lone.call("SetQueue", SESSION, 1, 1, "default", '{"rate": [1, 200]}')
+    lone.call("SubmitMany", SESSION, 2, 2, f"[{JOB}, {JOB}]")
+    for _ in range(2):
+        assert lone.call("Take", "", 1, 1, "w1", '["default"]', 2, 30_000, 10_000) != {"jobs": "[]"}
+
+
 def test_a_key_that_is_held_is_told(lone: Desk) -> None:
     keyed = '{"task": "t", "key": "k"}'
     job = lone.call("Submit", SESSION, 1, 1, keyed)["job"]
@@ -206,6 +223,7 @@ def test_a_take_that_finds_nothing_is_answered_when_its_wait_is_over(lone: Desk)
         ("Cancel", ("", 1, 1, "[]")),
         ("Retry", ("", 1, 1, '["c16j00"]', 10_001)),
         ("Purge", ("", 1, 1, '"c16j00"')),
+        ("SetQueue", ("", 1, 1, "q", '{"rate": 5}')),
         ("Wait", ("[]", 0)),
         ("Wait", ('["nonsense"]', 0)),
         ("Get", ("nonsense",)),
