@@ -108,6 +108,9 @@ class Client:
     def _submit(self, count: int) -> None:
         self._submissions += 1
         items = [self._job(position) for position in range(count)]
+        if self._random.random() < 0.5:
+            for position in range(1, count):  # a chain, whose jobs run whatever becomes of those before
+                items[position] |= {"after": [position - 1], "on_dependency": "run"}
         if self._session.may_open:
             self._send(items, self._world.time.now)
         else:

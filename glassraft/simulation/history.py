@@ -50,7 +50,7 @@ class History:
         """A submission of one or many jobs."""
         result = REFUSED if answer.refusal is not None else "submitted"
         for item in items:
-            argument = Submission(item["max_attempts"], "delay_ms" in item)
+            argument = Submission(item["max_attempts"], "delay_ms" in item, "after" in item)
             self._note(client, called_at, answer, "submit", tuple(item["args"]), argument, result)
 
     def got(self, client: str, called_at: float, submission: Any, state: str | None) -> None:

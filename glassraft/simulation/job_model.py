@@ -32,12 +32,17 @@ NEVER_STARTED_LIMIT: Final = 20
 """A job dies after so many leases in a row that ran out without a sign of life."""
 
 
+MOVES_BY_ITSELF: Final = {"waiting": ("scheduled", "ready"), "scheduled": ("ready",)}
+"""States that a job leaves without anybody's asking, and those it goes to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What was asked for: how often it may be tried, and whether it is to wait before the first time."""
+    """What was asked for: how often it may be tried, and whether it is to wait for its time or for other jobs."""
 
     max_attempts: int = 10
     is_delayed: bool = False
+    comes_after: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +98,19 @@ def _submit(job: Job, operation: Operation) -> Iterable[Job]:
     if job is not ABSENT:
         return []  # a second job would have come to be
     asked: Submission = operation.argument
-    state = "scheduled" if asked.is_delayed else "ready"
+    state = "waiting" if asked.comes_after else "scheduled" if asked.is_delayed else "ready"
     return [Job(state, limit=min(asked.max_attempts, NEVER_STARTED_LIMIT))]
 
 
 def _get(job: Job, operation: Operation) -> Iterable[Job]:
-    came_due = job.state == "scheduled" and operation.result == "ready"
-    if came_due:
-        return [replace(job, state="ready")]
+    if operation.result in MOVES_BY_ITSELF.get(job.state, ()):
+        return [replace(job, state=operation.result)]
     return [job] if not operation.is_answered or operation.result == job.state else []
 
 
 def _take(job: Job, operation: Operation) -> Iterable[Job]:
     token: int | None = operation.result if operation.is_answered else None
-    if job.state not in ("ready", "scheduled") or (token is not None and token <= job.highest_token):
+    if job.state not in ("ready", *MOVES_BY_ITSELF) or (token is not None and token <= job.highest_token):
         return []
     highest = job.highest_token if token is None else token
     return [replace(job, state="running", token=token, highest_token=highest, attempts=job.attempts + 1)]

@@ -36,6 +36,8 @@ class JobSeen:
     extended: bool = False
     failures: int = 0
     never_started: int = 0
+    after: Sequence[int] = ()
+    """The jobs that it comes after."""
 
 
 class QueueChecks:
@@ -121,7 +123,10 @@ class QueueChecks:
                     f"{submission} is there as {ids.to_text(first)} and as {ids.to_text(number)}",
                 )
             self.unfinished += 1
-            self.jobs[number] = JobSeen(submission, job.get("max_attempts", 10), job.get("lease_ms"), state)
+            after = [created[position][0] for position in job.get("after", ())]
+            self.jobs[number] = JobSeen(
+                submission, job.get("max_attempts", 10), job.get("lease_ms"), state, after=after
+            )
 
     def _ended_by_workers(
         self, op: str, arguments: dict[str, Any], answers: dict[str, dict[str, Any]]
@@ -159,6 +164,8 @@ class QueueChecks:
             raise Broken("One state at a time", f"{index} moves {name} from {was}, but it was {job.state}")
         if was in states.FINISHED:
             raise Broken("What is finished stands", f"{index} moves {name} from {was} to {state}")
+        if was == states.WAITING and any(self.jobs[each].state not in states.FINISHED for each in job.after):
+            raise Broken("A job waits for those before it", f"{index} moves {name} to {state} too early")
         job.state = state
         self.unfinished -= state in states.FINISHED
         if was != states.RUNNING:
