@@ -3,6 +3,7 @@
     python -m glassraft.simulation --seeds 10000 --jobs 2     look for a seed that breaks a property
     python -m glassraft.simulation --seed 42                  tell what happens in one
     python -m glassraft.simulation --seed 42 --record DIR     write the event files that real nodes write
+    python -m glassraft.simulation --broken all --jobs 2      in how many seeds each broken rule is caught
 
 Exit status 0 where all held, 1 where something did not.
 """
@@ -11,6 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from glassraft.simulation import hunt
+from glassraft.simulation.broken import ZOO
 from glassraft.simulation.coverage import table
 from glassraft.simulation.explore import Findings, explore
 from glassraft.simulation.progress import progress
@@ -38,6 +41,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, metavar="N", help="play this seed alone, and tell what happens")
     parser.add_argument(
         "--record", type=Path, metavar="DIR", help="with --seed: write the nodes' event files there"
+    )
+    parser.add_argument(
+        "--broken",
+        choices=["all", *ZOO],
+        metavar="NAME",
+        help="a rule of the zoo, or all: how soon each is caught",
+    )
+    parser.add_argument(
+        "--tries", type=int, default=hunt.TRIES, metavar="N", help="of which the median counts"
+    )
+    parser.add_argument(
+        "--within", type=int, default=hunt.WITHIN, metavar="N", help="seeds that a broken rule may survive"
     )
     return parser.parse_args(arguments)
 
@@ -79,11 +94,22 @@ def tell_many(found: Findings) -> int:
     return 1 if found.failures else 0
 
 
+def tell_broken(name: str, tries: int, within: int, jobs: int) -> int:
+    """Print how soon broken rules are caught; 1 if one is not."""
+    names = list(ZOO) if name == "all" else [name]
+    with progress("hunts", len(names) * tries) as advance:
+        rows = hunt.hunt_all(names, tries, within, jobs, advance)
+    print(hunt.table(rows))
+    return 0 if all(row.is_caught for row in rows) else 1
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     options = parse_arguments(arguments)
     if options.seed is not None:
         return tell_one(options.seed, options.record)
+    if options.broken is not None:
+        return tell_broken(options.broken, options.tries, options.within, options.jobs)
     with progress("seeds", options.seeds) as advance:
         found = explore(options.first, options.seeds, options.jobs, options.failures, advance)
     return tell_many(found)

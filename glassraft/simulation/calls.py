@@ -83,7 +83,8 @@ class Call:
         self.called_at = world.time.now
         world.open_calls[self] = None
         self._deadline = self.called_at + world.settings.patience_s + wait_s
-        self._ask(world.clients_leader)
+        self._committed_before = world.checks.commit_index
+        self._ask(world.believed_leader() or world.clients_leader)
 
     def _ask(self, id: int | None) -> None:
         world = self._world
@@ -136,7 +137,7 @@ class Call:
         value: Any = result
         if isinstance(result, Confirmed) and self._look is not None:
             value = self._look(node)
-            self._world.read_answered(node)
+            self._world.read_answered(node, self._committed_before)
         if self._world.client_message_lost():
             self._answer_lost = True
             return

@@ -150,6 +150,8 @@ class Checks:
             self._leads(node, note.term)
         elif note.event == "commit" and "holders" in note.fields:
             self._commits(node, note.fields["was"] + 1, note.fields["index"], note.term)
+        elif note.event == "progress":
+            self._counts_on(node, note.fields["peer"], note.fields["match"], note.term)
 
     def _leads(self, node: "Node", term: int) -> None:
         """Election Safety (§5.2), Leader Completeness (§5.4)."""
@@ -157,6 +159,7 @@ class Checks:
         first = self.leaders.setdefault(term, leader)
         if first != leader:
             raise Broken("Election Safety", f"n{first[0]} and n{node.id} are elected in term {term}")
+        self._is_elected(node, term)
         log = node.server.log
         runs = self.elected_with[term] = list(log.terms)
         for index in range(log.first_index, self.commit_index + 1):
@@ -165,6 +168,26 @@ class Checks:
                 raise Broken(
                     "Leader Completeness", f"n{node.id} leads term {term} without {index}, which is committed"
                 )
+
+    def _is_elected(self, node: "Node", term: int) -> None:
+        """A leader has the votes of a majority, as they were cast (§5.2)."""
+        voters = self._world.voters(node)
+        cast = [id for id in voters if id == node.id or self.told_vote.get((id, term)) == node.id]
+        if len(cast) <= len(voters) // 2:
+            raise Broken(
+                "Elected by a majority",
+                f"n{node.id} leads term {term}, in which of {voters} only {cast} voted for it",
+            )
+
+    def _counts_on(self, node: "Node", peer: int, match: int, term: int) -> None:
+        """What a leader takes a follower to hold is on its disk (§5.3), unless a later leader has overwritten it."""
+        disk = self._world.nodes[peer].disk
+        held, own = disk.term_at(match), node.server.log.term_at(match)
+        if disk.hard_state.term == term and held != own and (held or match > disk.last_index):
+            raise Broken(
+                "Acknowledged entries are durable",
+                f"n{node.id} takes n{peer} to hold {match} of term {own}, its disk has one of term {held} there",
+            )
 
     def _commits(self, node: "Node", first: int, last: int, term: int) -> None:
         """What a leader calls committed must be on a majority's disks, and in later leaders' logs."""
@@ -196,6 +219,16 @@ class Checks:
         for later, runs in self.elected_with.items():
             if later > term and runs and index >= runs[0][0] and term_in(runs, index) != entry_term:
                 raise Broken("Leader Completeness", f"the leader of term {later} was elected without {index}")
+
+    # Reads (§8)
+
+    def read(self, node: "Node", committed_before: int) -> None:
+        """A read shows nothing older than what was committed when it was asked for (§8, diss. §6.4)."""
+        if node.machine.applied_index < committed_before:
+            raise Broken(
+                "Reads are not stale",
+                f"n{node.id} answers from {node.machine.applied_index}, {committed_before} was committed before",
+            )
 
     # What each node applies, and how it changes from turn to turn
 

@@ -120,7 +120,7 @@ def _split(world: "World", fault: Fault) -> None:
     if leader is not None:
         members.remove(leader.id)
         members.insert(0, leader.id)
-    middle = 1 + fault.count % (len(members) - 1)
+    middle = 1 + fault.count % max(1, len(members) - 1)
     one, other = members[:middle], members[middle:]
     world.coverage.saw("partitions")
     _cut_links(world, [link for a in one for b in other for link in ((a, b), (b, a))], fault.lasts_s)

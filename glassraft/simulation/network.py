@@ -30,7 +30,8 @@ class Weather:
     loss: float = 0.0
     doubled: float = 0.0
     slow: float = 0.0
-    """Messages that take up to a second, so that they arrive in another term."""
+    """Messages that take up to `slow_s`, so that they arrive in another term."""
+    slow_s: float = 1.0
     reported: float = 1.0
     """Lost requests that the sender learns of, rather than wait for ever."""
     delay_s: float = 0.004
@@ -148,7 +149,7 @@ class Network:
         if self.lagging and self.lagging.get(receiver, 0.0) > self._world.time.now:
             return self._random.uniform(0.4, 0.9)
         if self.weather.slow and self._random.random() < self.weather.slow:
-            return self._random.uniform(0.0, 1.0)
+            return self._random.uniform(0.0, self.weather.slow_s)
         return self.weather.delay_s * self._random.uniform(0.5, 2.0)
 
 

@@ -90,6 +90,12 @@ def cut(random: Random, at: float) -> Fault:
     )
 
 
+def first_commit(random: Random, at: float) -> Fault:
+    """A node ends right after the first commit of the next term that it leads (Figure 8)."""
+    who = f"n{random.randrange(1, 8)}"
+    return Fault(at, "cut", who, _short(random, 1.2), effect="first_commit", power=random.random() < 0.5)
+
+
 def stillborn(random: Random, at: float) -> Fault:
     """The next leader to be elected ends soon after, mostly unheard: so arise the logs of Figure 8."""
     return Fault(
@@ -163,7 +169,11 @@ def bad_weather(random: Random, at: float) -> Fault:
         return round(random.choice((0.0, most / 4, most)), 3)
 
     weather = Weather(
-        loss=up_to(0.2), doubled=up_to(0.2), slow=up_to(0.15), reported=random.choice((0.0, 0.5, 1.0))
+        loss=up_to(0.2),
+        doubled=up_to(0.2),
+        slow=up_to(0.15),
+        slow_s=random.choice((1.0, 4.0)),
+        reported=random.choice((0.0, 0.5, 1.0)),
     )
     return Fault(at, "set_weather", lasts_s=_short(random, 3.0), weather=weather)
 
@@ -178,7 +188,9 @@ def remove_server(random: Random, at: float) -> Fault:
     return Fault(at, "remove_server", "leader" if random.random() < 0.5 else _who(random))
 
 
-KINDS: Final[tuple[Callable[[Random, float], Fault], ...]] = (
+DrawFault = Callable[[Random, float], Fault]
+
+KINDS: Final[tuple[DrawFault, ...]] = (
     crash,
     cut,
     cut,
@@ -225,16 +237,14 @@ LONG: Final = Length(tuple([3.5] * 20))
 """Ten times as long."""
 
 
-def draw(random: Random, length: Length = ORDINARY) -> Schedule:
-    """A schedule of this length."""
-    favourites = random.sample(KINDS, FAVOURITES)
+def draw(random: Random, length: Length = ORDINARY, favourites: Sequence[DrawFault] = ()) -> Schedule:
+    """A schedule of this length; half of its faults are favourites, which are drawn too unless they are given."""
+    favourites = favourites or random.sample(KINDS, FAVOURITES)
     gap_s = random.choice(BETWEEN_FAULTS_S)
     return tuple(_draw_storm(random, lasts_s, gap_s, favourites) for lasts_s in length.storms_s)
 
 
-def _draw_storm(
-    random: Random, lasts_s: float, gap_s: float, favourites: Sequence[Callable[[Random, float], Fault]]
-) -> Storm:
+def _draw_storm(random: Random, lasts_s: float, gap_s: float, favourites: Sequence[DrawFault]) -> Storm:
     faults = []
     at = random.uniform(0.0, gap_s)
     while at < lasts_s:

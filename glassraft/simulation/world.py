@@ -38,6 +38,9 @@ from glassraft.simulation.workers import Worker
 
 Action = Callable[[], None]
 
+ASKS_WHO_BELIEVES = 0.3
+"""How often a client asks a node that takes itself for the leader, and not the one that others found."""
+
 EVENTS_AT_ONE_TIME = 100_000
 """More than ever happens at one moment: time that stands still is a fault of its own."""
 
@@ -185,6 +188,13 @@ class World:
         """One of the nodes, for a client that knows no leader."""
         return self._client_random.choice(self.members)
 
+    def believed_leader(self) -> int | None:
+        """Now and then a node that believes that it leads, which may be one that was deposed and not told."""
+        if self._client_random.random() >= ASKS_WHO_BELIEVES:
+            return None
+        leaders = self.leaders
+        return self._client_random.choice(leaders).id if leaders else None
+
     def client_delay_s(self) -> float:
         """How long a message between a client and a node takes."""
         return self._client_random.uniform(0.001, 0.008)
@@ -310,8 +320,9 @@ class World:
                 "Every request is answered", f"n{node.id} gives no answer to {unanswered[0].message}"
             )
 
-    def read_answered(self, node: Node) -> None:
-        """A linearizable read was answered by this node."""
+    def read_answered(self, node: Node, committed_before: int) -> None:
+        """A linearizable read was answered by this node; so much was committed when it was asked for."""
+        self.checks.read(node, committed_before)
         self.coverage.saw("reads")
         if self.network.cut_links:
             self.coverage.saw("reads_during_a_partition")

@@ -1,0 +1,368 @@
+"""The zoo: clusters that break one rule each, to prove that the checks can see.
+
+Each is a classic misreading of the paper, or a bug that somebody really shipped, as one small
+override of a rule that production code asks by name: of raft/rules.py, replica/rules.py,
+jobqueue/rules.py, or of the disk. Runs with one leave the servers' own assertions out, so that
+a property checked from outside must catch it. Next: hunt.py, which looks for the seeds.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final, TypeVar
+
+from glassraft.jobqueue.rules import QueueRules
+from glassraft.raft.assertions import NoAssertions
+from glassraft.raft.log import Log
+from glassraft.raft.messages import AppendEntries, Entry, LogPosition
+from glassraft.raft.rules import Rules
+from glassraft.replica.rules import TurnRules
+from glassraft.simulation.disks import RaftDisk
+from glassraft.simulation.parts import Parts
+from glassraft.simulation.schedule import (
+    DrawFault,
+    bad_weather,
+    first_commit,
+    isolate,
+    lag,
+    silence,
+    split,
+    stillborn,
+)
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    """One animal of the zoo: what is misread, and what comes of it."""
+
+    name: str
+    section: str
+    """Of the paper or the dissertation, or the page that says otherwise."""
+    misreading: str
+    breaks: str
+    """The property that does not hold any longer."""
+    parts: Parts
+    """The cluster's parts, one of which is broken."""
+    where: "Where"
+
+
+@dataclass(frozen=True)
+class Where:
+    """In what clusters and weather a misreading matters, where that is not in every one: the rest is the seed's."""
+
+    nodes: int | None = None
+    raft: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the servers."""
+    faults: Sequence[DrawFault] = ()
+    """What goes wrong oftener than other things."""
+
+
+EVERYWHERE: Final = Where()
+DISTURBED: Final = {"pre_vote": False, "check_quorum": False}
+"""Elections as in the paper, which depose leaders oftener."""
+
+
+ZOO: Final[dict[str, BrokenRule]] = {}
+"""By name, in the order of the paper."""
+
+Override = TypeVar("Override", bound=type[Rules] | type[TurnRules] | type[QueueRules] | type[RaftDisk])
+
+
+def misreading(section: str, breaks: str, where: Where = EVERYWHERE) -> Callable[[Override], Override]:
+    """Puts a class with one override into the zoo; its docstring says what was misread."""
+
+    def put(override: Override) -> Override:
+        name = re.sub("(?<!^)(?=[A-Z])", "-", override.__name__).lower()
+        text = (override.__doc__ or "").strip()
+        ZOO[name] = BrokenRule(name, section, text, breaks, _parts_with(override), where)
+        return override
+
+    return put
+
+
+def _parts_with(override: type) -> Parts:
+    """The real parts but for this one, and without assertions."""
+    if issubclass(override, Rules):
+        return Parts(assertions=NoAssertions(), rules=override())
+    if issubclass(override, TurnRules):
+        return Parts(assertions=NoAssertions(), turn_rules=override())
+    if issubclass(override, QueueRules):
+        return Parts(assertions=NoAssertions(), queue_rules=override())
+    assert issubclass(override, RaftDisk)
+    return Parts(assertions=NoAssertions(), make_disk=override)
+
+
+# Terms (§5.1)
+
+
+@misreading("§5.1", "Election Safety")
+class StaleTermsAccepted(Rules):
+    """Requests of older terms are served: a leader that was deposed is obeyed."""
+
+    def term_is_stale(self, term: int, current_term: int) -> bool:
+        return False
+
+
+@misreading("§5.1", "Terms")
+class NewerTermsIgnored(Rules):
+    """Nobody steps down for a larger term, nor takes it over."""
+
+    def term_is_newer(self, term: int, current_term: int) -> bool:
+        return False
+
+
+@misreading("Figure 2", "Terms")
+class TermForgottenAtACrash(RaftDisk):
+    """The current term is kept in memory alone."""
+
+    def stop(self, random: Random, *, power: bool) -> None:
+        super().stop(random, power=power)
+        self.hard_state = self.hard_state._replace(term=0)
+
+
+# Elections (§5.2)
+
+
+@misreading("§5.2", "One vote a term")
+class VotesTwice(Rules):
+    """A vote for whoever asks, several in a term."""
+
+    def may_grant_vote(self, voted_for: int | None, candidate: int) -> bool:
+        return True
+
+
+@misreading("Figure 2", "Votes are durable")
+class VoteForgottenAtACrash(RaftDisk):
+    """The vote is kept in memory alone: after a restart another one is given in the same term."""
+
+    def stop(self, random: Random, *, power: bool) -> None:
+        super().stop(random, power=power)
+        self.hard_state = self.hard_state._replace(voted_for=None)
+
+
+@misreading("Figure 2", "Votes are durable")
+class OwnVoteNotSaved(Rules):
+    """Only votes for others are saved: a candidate surely knows for whom it has voted."""
+
+    def own_vote_is_saved(self) -> bool:
+        return False
+
+
+@misreading("§5.2", "One vote a term")
+class VoteClearedInTheSameTerm(Rules):
+    """Stepping down within a term forgets the vote."""
+
+    def vote_kept_on_stepping_down(self, in_same_term: bool) -> bool:
+        return False
+
+
+@misreading("§5.2", "Elected by a majority", Where(raft=DISTURBED, faults=(bad_weather, lag, split)))
+class OldVotesCount(Rules):
+    """A vote that was given in an older term counts in this one."""
+
+    def vote_counts(self, term: int, current_term: int) -> bool:
+        return True
+
+
+@misreading("§5.2", "Elected by a majority")
+class VotesCountedTwice(Rules):
+    """Votes are counted, not voters: a reply that arrives twice counts twice."""
+
+    def voter(self, sender: int, members: Collection[int], counted: Collection[int]) -> int:
+        return sender if sender not in counted else next((m for m in members if m not in counted), sender)
+
+
+@misreading("§5.2", "Election Safety")
+class CampaignsInTheSameTerm(Rules):
+    """A candidate does not begin a new term once there is one."""
+
+    def next_term(self, current_term: int) -> int:
+        return max(1, current_term)
+
+
+@misreading("§5.2", "Election Safety", Where(nodes=4))
+class HalfIsAMajority(Rules):
+    """Half of the members elect: two of four."""
+
+    def is_majority(self, servers: Collection[int], members: Collection[int]) -> bool:
+        return 2 * len(set(servers) & set(members)) >= len(members)
+
+
+@misreading("§5.4.1", "Leader Completeness")
+class NoLogCheckOnVotes(Rules):
+    """Any candidate's log will do."""
+
+    def candidate_log_is_up_to_date(self, last: LogPosition, candidate: LogPosition) -> bool:
+        return True
+
+
+@misreading("§5.4.1", "Leader Completeness")
+class LongerLogWins(Rules):
+    """The candidate's log is judged by its length, not by its last term first."""
+
+    def candidate_log_is_up_to_date(self, last: LogPosition, candidate: LogPosition) -> bool:
+        return candidate.index >= last.index
+
+
+# Replication (§5.3, §5.4.2)
+
+
+@misreading("§5.3", "Log Matching")
+class PreviousEntryNotChecked(Rules):
+    """Entries are taken wherever they fit by their index: the previous entry's term is not asked for."""
+
+    def log_holds_previous_entry(self, log: Log, prev_log: LogPosition) -> bool:
+        return prev_log.index <= log.last_index
+
+
+@misreading("§5.3", "Log Matching")
+class ConflictsKept(Rules):
+    """A follower keeps what it has, conflicting or not."""
+
+    def entry_conflicts(self, log: Log, entry: Entry) -> bool:
+        return False
+
+
+@misreading("§5.3", "Committed entries are on a majority of disks")
+class EveryAppendTruncates(Rules):
+    """A follower deletes everything after the previous entry, even if it agrees."""
+
+    def entry_conflicts(self, log: Log, entry: Entry) -> bool:
+        return entry.index <= log.last_index
+
+
+@misreading("§5.3", "Leader Append-Only")
+class LeaderGivesWay(Rules):
+    """Where a follower's log differs, it is the leader who deletes."""
+
+    def leader_only_appends(self) -> bool:
+        return False
+
+
+@misreading(
+    "§5.3",
+    "Acknowledged entries are durable",
+    Where(3, DISTURBED, (bad_weather, stillborn, isolate)),
+)
+class OldAcknowledgementsCount(Rules):
+    """What a follower held in an older term, it is taken to hold still."""
+
+    def acknowledgement_counts(self, term: int, current_term: int) -> bool:
+        return True
+
+
+@misreading("§5.3", "Committed entries are on a majority of disks")
+class CommittedByOneMore(Rules):
+    """The leader and any one follower commit."""
+
+    def commit_index_by_majority(
+        self, log: Log, match_indexes: Iterable[int], commit_index: int, current_term: int
+    ) -> int:
+        index = sorted(match_indexes, reverse=True)[:2][-1]
+        return index if index > commit_index and log.term_at(index) == current_term else commit_index
+
+
+@misreading(
+    "§5.4.2",
+    "Leader Completeness",
+    Where(5, {**DISTURBED, "batch_entries": 1}, (stillborn, first_commit)),
+)
+class OlderTermsCommittedByCounting(Rules):
+    """An entry of an older term on a majority is called committed (Figure 8)."""
+
+    def commit_index_by_majority(
+        self, log: Log, match_indexes: Iterable[int], commit_index: int, current_term: int
+    ) -> int:
+        ordered = sorted(match_indexes, reverse=True)
+        return max(commit_index, ordered[len(ordered) // 2])
+
+
+@misreading("Figure 2", "Only what is committed is applied")
+class CommitsBeyondWhatWasChecked(Rules):
+    """A follower takes leaderCommit over for whatever its own log holds there."""
+
+    def follower_commit_index(self, commit_index: int, request: AppendEntries) -> int:
+        return max(commit_index, request.leader_commit)
+
+
+@misreading("§5.3", "Only what is committed is applied")
+class AppliesBeforeCommit(Rules):
+    """What is on the own disk is applied."""
+
+    def may_apply_up_to(self, commit_index: int, durable_index: int) -> int:
+        return durable_index
+
+
+# What must be on disk (Figure 2, diss. §10.2.1)
+
+
+@misreading("Figure 2", "Votes are durable")
+class AnswersBeforeSaving(TurnRules):
+    """What depends on the disk is said before the disk has it."""
+
+    def disk_before_messages(self) -> bool:
+        return False
+
+
+@misreading("diss. §10.2.1", "Committed entries are on a majority of disks", Where(nodes=1))
+class CountsItselfBeforeSaving(TurnRules):
+    """A server's own vote and entries count at once: with others beside it that hardly ever shows."""
+
+    def disk_before_counting(self) -> bool:
+        return False
+
+
+@misreading("Figure 2", "Acknowledged entries are durable")
+class TailLostAtACrash(RaftDisk):
+    """Writes are not synced: a crash takes the last entry with it."""
+
+    def stop(self, random: Random, *, power: bool) -> None:
+        super().stop(random, power=power)
+        del self.entries[-1:]
+
+
+# Reads (§8, diss. §6.4)
+
+
+@misreading("§8", "Reads are not stale")
+class ReadsWithoutAQuorum(Rules):
+    """A leader answers reads by itself, since it leads."""
+
+    def read_is_confirmed(self, confirmed_by: Collection[int], members: Collection[int]) -> bool:
+        return True
+
+
+@misreading("diss. §6.4", "Reads are not stale", Where(3, DISTURBED, (bad_weather, bad_weather, silence)))
+class ReadsConfirmedByEarlierRounds(Rules):
+    """Replies to requests that were sent before a read came in count for it."""
+
+    def reply_confirms_read(self, reply_round: int, read_round: int) -> bool:
+        return True
+
+
+@misreading("§8", "Reads are not stale")
+class ReadsBeforeTheFirstCommit(Rules):
+    """A new leader answers reads before it has committed an entry of its own."""
+
+    def read_may_start(self, log: Log, commit_index: int, current_term: int) -> bool:
+        return True
+
+
+# The queue (docs/queue.md, diss. §6.3)
+
+
+@misreading("diss. §6.3", "Nothing acknowledged is doubled")
+class SubmittedTwiceAfterALostAnswer(QueueRules):
+    """A command that is repeated is run again."""
+
+    def answer_is_kept(self) -> bool:
+        return False
+
+
+@misreading("docs/queue.md", "A stale token changes nothing")
+class LeaseHonouredAfterItRanOut(QueueRules):
+    """A worker that held the job once may end it, though another one has it now."""
+
+    def token_is_valid(self, state: str, current_token: int, token: int) -> bool:
+        return state == "running" and token <= current_token
