@@ -2,6 +2,7 @@
 
     python -m glassraft.simulation --seeds 10000 --jobs 2     look for a seed that breaks a property
     python -m glassraft.simulation --seed 42                  tell what happens in one
+    python -m glassraft.simulation --seed 42 --shrink         the shortest schedule in which it still fails, told
     python -m glassraft.simulation --seed 42 --record DIR     write the event files that real nodes write
     python -m glassraft.simulation --broken all --jobs 2      in how many seeds each broken rule is caught
 
@@ -18,6 +19,7 @@ from glassraft.simulation.coverage import table
 from glassraft.simulation.explore import Findings, explore
 from glassraft.simulation.progress import progress
 from glassraft.simulation.run import plan_of, simulate
+from glassraft.simulation.shrink import Case, schedule_text, shrink, transcript
 
 SEEDS = 1_000
 
@@ -41,6 +43,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, metavar="N", help="play this seed alone, and tell what happens")
     parser.add_argument(
         "--record", type=Path, metavar="DIR", help="with --seed: write the nodes' event files there"
+    )
+    parser.add_argument(
+        "--shrink",
+        action="store_true",
+        help="with --seed (and --broken NAME): cut it down to what still fails",
     )
     parser.add_argument(
         "--broken",
@@ -91,7 +98,31 @@ def tell_many(found: Findings) -> int:
         print(f"  python -m glassraft.simulation --seed {seed}")
     if not found.failures:
         print("every property held")
+    else:
+        shrunk = shrink(case_of(min(found.failures)))
+        print(
+            f"\nthe shortest that still fails (--shrink tells it):\n{schedule_text(shrunk)}" if shrunk else ""
+        )
     return 1 if found.failures else 0
+
+
+def tell_shrunk(case: Case) -> int:
+    """Print what happens in the smallest case in which a seed still fails; 1 if it does."""
+    shrunk = shrink(case)
+    if shrunk is None:
+        print(f"seed {case.seed}: every property held")
+        return 0
+    print(transcript(shrunk))
+    return 1
+
+
+def case_of(seed: int, broken: str | None = None) -> Case:
+    """What this seed plays, all rules kept or one broken."""
+    if broken is not None:
+        rule = ZOO[broken]
+        return Case(seed, hunt.settings_for(rule, seed), hunt.schedule_for(rule, seed), rule.parts)
+    plan = plan_of(seed)
+    return Case(seed, plan.settings, plan.schedule)
 
 
 def tell_broken(name: str, tries: int, within: int, jobs: int) -> int:
@@ -106,6 +137,8 @@ def tell_broken(name: str, tries: int, within: int, jobs: int) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     options = parse_arguments(arguments)
+    if options.seed is not None and options.shrink:
+        return tell_shrunk(case_of(options.seed, options.broken))
     if options.seed is not None:
         return tell_one(options.seed, options.record)
     if options.broken is not None:

@@ -34,6 +34,7 @@ from glassraft.simulation.queue_checks import QueueChecks
 from glassraft.simulation.schedule import Fault
 from glassraft.simulation.settings import MakeNode, Settings
 from glassraft.simulation.situations import Situations
+from glassraft.simulation.words import message_text, note_text
 from glassraft.simulation.workers import Worker
 
 Action = Callable[[], None]
@@ -278,12 +279,14 @@ class World:
         """A message goes out."""
         self.checks.sent(node, message)
         if self.listener is not None:
-            self.tell(f"n{node.id} -> {_message(message)}")
+            self.tell(message_text(message))
 
     def node_noted(self, node: Node, note: Note) -> None:
         """A server noted what happened."""
-        if self.listener is not None and note.event not in ("timer", "votes", "progress"):
-            self.tell(f"n{node.id} {note.event} {_fields(note)}")
+        if self.listener is not None:
+            text = note_text(note)
+            if text is not None:
+                self.tell(f"n{node.id} {text}")
         self.checks.noted(node, note)
         self.situations.noted(node, note)
         if note.event == "role" and note.fields["role"] == "leader":
@@ -363,23 +366,3 @@ class World:
             self.coverage.saw("workers_died")
         self.workers[place].die()
         self.workers[place] = self._make_worker()
-
-
-def _message(message: Message) -> str:
-    entries = getattr(message, "entries", None)
-    text = str(message)
-    if entries:
-        text = text.replace(
-            str(entries), "[" + ", ".join(f"{entry.index}@{entry.term}" for entry in entries) + "]"
-        )
-    return f"n{message.receiver} {text}"
-
-
-def _fields(note: Note) -> str:
-    shown = {
-        name: [f"{entry.index}@{entry.term}" for entry in value] if name == "entries" else value
-        for name, value in note.fields.items()
-    }
-    return " ".join(f"{name}={value}" for name, value in shown.items()) + (
-        f" ({note.why})" if note.why else ""
-    )
