@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from glassraft.jobqueue.rules import QueueRules
 from glassraft.raft.assertions import NoAssertions
+from glassraft.raft.configuration import Configuration
 from glassraft.raft.log import Log
 from glassraft.raft.messages import AppendEntries, Entry, LogPosition
 from glassraft.raft.rules import Rules
@@ -22,10 +23,12 @@ from glassraft.simulation.disks import RaftDisk
 from glassraft.simulation.parts import Parts
 from glassraft.simulation.schedule import (
     DrawFault,
+    add_server,
     bad_weather,
     first_commit,
     isolate,
     lag,
+    remove_server,
     silence,
     split,
     stillborn,
@@ -61,6 +64,9 @@ class Where:
 EVERYWHERE: Final = Where()
 DISTURBED: Final = {"pre_vote": False, "check_quorum": False}
 """Elections as in the paper, which depose leaders oftener."""
+
+CHANGES: Final = (add_server, remove_server, split, isolate)
+"""Members come and go while links are cut."""
 
 
 ZOO: Final[dict[str, BrokenRule]] = {}
@@ -118,7 +124,7 @@ class TermForgottenAtACrash(RaftDisk):
 
     def stop(self, random: Random, *, power: bool) -> None:
         super().stop(random, power=power)
-        self.hard_state = self.hard_state._replace(term=0)
+        self.contents.hard_state = self.hard_state._replace(term=0)
 
 
 # Elections (§5.2)
@@ -138,7 +144,7 @@ class VoteForgottenAtACrash(RaftDisk):
 
     def stop(self, random: Random, *, power: bool) -> None:
         super().stop(random, power=power)
-        self.hard_state = self.hard_state._replace(voted_for=None)
+        self.contents.hard_state = self.hard_state._replace(voted_for=None)
 
 
 @misreading("Figure 2", "Votes are durable")
@@ -319,7 +325,58 @@ class TailLostAtACrash(RaftDisk):
 
     def stop(self, random: Random, *, power: bool) -> None:
         super().stop(random, power=power)
-        del self.entries[-1:]
+        del self.contents.entries[-1:]
+
+
+# Membership (diss. §4) and snapshots (§7)
+
+
+@misreading("diss. §4.1", "Committed entries are on a majority of disks", Where(faults=CHANGES))
+class TwoChangesAtOnce(Rules):
+    """The next change of membership does not wait for the one before it."""
+
+    def no_change_is_under_way(self, newest_index: int, commit_index: int) -> bool:
+        return True
+
+
+@misreading("diss. §4.1, 2015", "Leader Completeness", Where(4, DISTURBED, CHANGES))
+class ChangesBeforeItsFirstCommit(Rules):
+    """A new leader changes the membership before it has committed an entry of its own (the bug of 2015)."""
+
+    def term_allows_change(self, log: Log, commit_index: int, current_term: int) -> bool:
+        return True
+
+
+@misreading("diss. §4.1", "Elected by a majority", Where(raft=DISTURBED, faults=CHANGES))
+class OverwrittenConfigurationKept(Rules):
+    """A configuration counts on when its entry has been overwritten."""
+
+    def truncation_undoes_configuration(self) -> bool:
+        return False
+
+
+@misreading("diss. §4.2.1", "Elected by a majority", Where(faults=CHANGES))
+class LearnersVote(Rules):
+    """A server that is still catching up counts for majorities."""
+
+    def electorate(self, configuration: Configuration) -> tuple[int, ...]:
+        return configuration.members
+
+
+@misreading("§7", "Acknowledged entries are durable")
+class SnapshotThrowsTheLogAway(Rules):
+    """A follower deletes its whole log for a snapshot, though what follows it there agrees."""
+
+    def log_goes_on_after_snapshot(self, log: Log, last: LogPosition) -> bool:
+        return False
+
+
+@misreading("§7", "State Machine Safety")
+class OldSnapshotInstalled(Rules):
+    """A snapshot is installed though the server has applied more than it holds."""
+
+    def snapshot_is_ahead(self, last: LogPosition, applied_index: int) -> bool:
+        return True
 
 
 # Reads (§8, diss. §6.4)

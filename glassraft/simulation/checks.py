@@ -181,12 +181,12 @@ class Checks:
 
     def _counts_on(self, node: "Node", peer: int, match: int, term: int) -> None:
         """What a leader takes a follower to hold is on its disk (§5.3), unless a later leader has overwritten it."""
-        disk = self._world.nodes[peer].disk
-        held, own = disk.term_at(match), node.server.log.term_at(match)
-        if disk.hard_state.term == term and held != own and (held or match > disk.last_index):
+        disk, log = self._world.nodes[peer].disk, node.server.log
+        own = log.term_at(match)
+        if disk.hard_state.term == term and match > log.base.index and not disk.holds(match, own):
             raise Broken(
                 "Acknowledged entries are durable",
-                f"n{node.id} takes n{peer} to hold {match} of term {own}, its disk has one of term {held} there",
+                f"n{node.id} takes n{peer} to hold {match} of term {own}, which its disk does not",
             )
 
     def _commits(self, node: "Node", first: int, last: int, term: int) -> None:
