@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Condition
 
 from glassraft.jobqueue import schema
 from glassraft.jobqueue.machine import Machine, Outcome
@@ -30,6 +31,9 @@ from glassraft.storage.snapshot_file import remove
 
 CHECKPOINT_PAGES = 4_000
 
+READING_S = 10.0
+"""An old file is removed under who still reads it after so long: far longer than an answer takes."""
+
 IDLE_READERS = 8
 """So many connections of readers are kept for the next ones; each has a cache of its own."""
 
@@ -40,31 +44,53 @@ class Readers:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._idle: list[sqlite3.Connection] = []
+        self._in_use = 0
         self._is_closed = False
+        self._changed = Condition()
 
-    def take(self) -> sqlite3.Connection:
-        """A connection for one thread, until it is given back."""
-        with suppress(IndexError):
-            return self._idle.pop()
-        connection = connect(self.path)
-        connection.execute("PRAGMA query_only = 1")
+    def take(self) -> sqlite3.Connection | None:
+        """A connection for one thread, until it is given back; None once this is closed."""
+        with self._changed:
+            if self._is_closed:
+                return None
+            self._in_use += 1
+            if self._idle:
+                return self._idle.pop()
+        try:
+            connection = connect(self.path)
+            connection.execute("PRAGMA query_only = 1")
+        except BaseException:
+            self._one_less()
+            raise
         return connection
 
     def give_back(self, connection: sqlite3.Connection) -> None:
         """Somebody has read what they wanted."""
-        if len(self._idle) < IDLE_READERS and not self._is_closed:
-            self._idle.append(connection)
-        else:
+        with self._changed:
+            is_kept = len(self._idle) < IDLE_READERS and not self._is_closed
+            if is_kept:
+                self._idle.append(connection)
+        if not is_kept:
             connection.close()
-        if self._is_closed:  # perhaps in between
-            self.close()
+        self._one_less()
+
+    def _one_less(self) -> None:
+        with self._changed:
+            self._in_use -= 1
+            self._changed.notify_all()
 
     def close(self) -> None:
-        """Close what is idle, and later what is given back."""
-        self._is_closed = True
-        with suppress(IndexError):
-            while True:
-                self._idle.pop().close()
+        """Close what is idle now, and the rest when it is given back."""
+        with self._changed:
+            self._is_closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def wait_until_unused(self, timeout_s: float) -> None:
+        """Returns when nobody reads this file any longer, or after so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._in_use, timeout_s)
 
 
 class QueueStore:
@@ -73,7 +99,7 @@ class QueueStore:
     def __init__(self, path: Path, identity: Identity) -> None:
         """Open an existing file. Raises WrongFile, DamagedFile or DiskFailed, each saying what to do."""
         self._identity = identity
-        self._left: list[tuple[Path, sqlite3.Connection]] = []
+        self._left: list[tuple[Readers, sqlite3.Connection]] = []
         self._open(path)
 
     def _open(self, path: Path) -> None:
@@ -175,28 +201,38 @@ class QueueStore:
 
         Who reads the old one just now reads on. remove_left() closes and removes it, in its own time.
         """
-        self._left.append((self.path, self.connection))
-        self._readers.close()
+        readers, connection = self._readers, self.connection
         self._open(self.path.parent / file)
+        readers.close()
+        self._left.append((readers, connection))
 
     def remove_left(self) -> None:
-        """Close and remove the files that this store went on from. From any one thread."""
+        """Close and remove the files that this store went on from, once nobody reads them. From any one thread."""
         while self._left:
-            path, connection = self._left.pop()
+            readers, connection = self._left.pop()
             with suppress(sqlite3.Error):  # nobody needs what it holds
                 connection.close()
-            remove(path)
+            readers.wait_until_unused(READING_S)
+            remove(readers.path)
 
     @contextmanager
     def reading(self) -> Iterator[QueueReader]:
         """A view of what is applied, for one thread at a time; the writer and it never wait for each other."""
-        readers = self._readers
-        with translated_errors(readers.path):
-            connection = readers.take()
+        with translated_errors(self.path):
+            readers, connection = self._take_reader()
             try:
                 yield QueueReader(connection)
             finally:
                 readers.give_back(connection)
+
+    def _take_reader(self) -> tuple[Readers, sqlite3.Connection]:
+        while True:
+            readers = self._readers
+            connection = readers.take()
+            if connection is not None:
+                return readers, connection
+            if readers is self._readers:  # else another file took its place in between
+                raise DiskFailed(f"{self.path} is closed: this node stops")
 
     def close(self) -> None:
         """Close the file and all idle readers. What a failing disk does not take now, the log brings again."""

@@ -33,6 +33,9 @@ SECTIONS: Mapping[str, str] = {
     "retried_for_ever": "§5.5",
     "applied_in_order": "§5.3",
     "no_quorum": "§5.3",
+    "needs_snapshot": "§7",
+    "snapshot_is_ahead": "§7",
+    "highest_compactable": "§7",
 }
 """Which section of the paper a rule is from, by the rule's name in the events' `why`."""
 
@@ -274,6 +277,24 @@ class Narrator:
         leader = f"n{node.leader_id}'s log" if node.leader_id else "the leader's log"
         return f"removes {what}: {leader} has others there, and they were never committed", "entry_conflicts"
 
+    def _compact(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
+        if self._said_lately(event, "compact", node.id):
+            return None
+        return (
+            f"forgets its log up to {event['first'] - 1}: the queue's file holds it",
+            "highest_compactable",
+        )
+
+    def _snapshot(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
+        return (
+            f"makes a snapshot of its queue up to entry {event['index']}, for who needs what the log forgot",
+            "needs_snapshot",
+        )
+
+    def _install(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
+        leader = f"n{node.leader_id}'s snapshot" if node.leader_id else "the leader's snapshot"
+        return f"takes {leader} for its queue: everything up to entry {event['index']}", "snapshot_is_ahead"
+
     def _commit(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
         holders, index = event.get("holders"), event["index"]
         if holders is None:
@@ -348,6 +369,9 @@ _TELLERS: Mapping[str, Callable[[Narrator, Event, NodeFold], tuple[str, str] | N
     "lost": Narrator._lost,
     "append": Narrator._append,
     "truncate": Narrator._truncate,
+    "compact": Narrator._compact,
+    "snapshot": Narrator._snapshot,
+    "install": Narrator._install,
     "commit": Narrator._commit,
     "apply": Narrator._apply,
     "answer": Narrator._answer,

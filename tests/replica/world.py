@@ -186,7 +186,6 @@ class Node:
 
     def sync(self, index: int) -> None:
         def synced() -> None:
-            self.files.queue.sync()
             self.synced_bytes = self.wal_file.stat().st_size
             self._later(QueueSynced(index))
 

@@ -112,6 +112,23 @@ def test_a_log_that_diverged_is_mended() -> None:
     ]
 
 
+def test_snapshots_and_what_the_log_forgets() -> None:
+    script = Script()
+    script.start(1, 2)
+    snapshot = {"index": 900, "base_term": 2, "id": "n1-2-900", "size": 5000}
+    script.write(1, "compact", "highest_compactable", first=501, was=1, base_term=2)
+    script.write(1, "compact", "highest_compactable", first=601, was=501, base_term=2)
+    script.write(1, "snapshot", "needs_snapshot", **snapshot)
+    script.write(2, "install", "snapshot_is_ahead", keeps_log=False, **snapshot)
+    assert said(script, 1)[1:] == [
+        ("forgets its log up to 500: the queue's file holds it", "§7"),
+        ("makes a snapshot of its queue up to entry 900, for who needs what the log forgot", "§7"),
+    ]
+    assert said(script, 2)[1:] == [
+        ("takes the leader's snapshot for its queue: everything up to entry 900", "§7")
+    ]
+
+
 def test_sentences_are_numbered_and_in_order() -> None:
     told = tell(story())
     assert [sentence.serial for sentence in told] == list(range(1, len(told) + 1))

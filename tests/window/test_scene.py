@@ -121,6 +121,26 @@ def test_a_cell_is_filled_when_its_node_has_committed_it(told: Model) -> None:
     assert "row 5 3" not in shapes
 
 
+def test_what_a_log_has_forgotten_is_a_bar() -> None:
+    script = story()
+    script.write(1, "compact", "highest_compactable", first=12, was=1, base_term=3)
+    shapes = by_key(draw("logs", model_of(script), log_window=LogWindow(first=9)))
+    bar, cell = shapes["row 1 compacted"], shapes["row 1 3"]
+    assert isinstance(bar, Rect)
+    assert isinstance(cell, Rect)
+    assert bar.x1 < cell.x0
+    assert "row 1 2" not in shapes
+    assert "row 2 compacted" not in shapes
+
+
+def test_a_chunk_of_a_snapshot_says_how_much_is_sent() -> None:
+    script = Script()
+    script.start(1, 2)
+    fields = {"last": [1, 9], "snapshot": "s", "size": 400, "done": False, "round": 1}
+    script.message(1, 2, "InstallSnapshot", received=False, offset=100, count=100, **fields)
+    assert "50%" in texts(draw("cluster", model_of(script)))
+
+
 def test_next_index_marks_stand_under_their_cells(told: Model) -> None:
     shapes = by_key(draw("logs", told, log_window=LogWindow(first=9)))
     mark, cell = shapes["next 1"], shapes["row 2 10"]

@@ -93,6 +93,14 @@ def append_request(key: str, x: float, y: float, colour: str, ink: str, count: i
     )
 
 
+def snapshot_chunk(key: str, x: float, y: float, colour: str, ink: str, share: float) -> tuple[Shape, ...]:
+    """InstallSnapshot: a filled box, with how much of the snapshot has been sent with it."""
+    return (
+        Rect(key, x - 18, y - 11, x + 18, y + 11, fill=colour, layer=Layer.MESSAGES),
+        Text(f"{key} text", x, y, f"{share:.0%}", ink, "cell", "center", layer=Layer.MESSAGE_TEXT),
+    )
+
+
 def heartbeat(key: str, x: float, y: float, colour: str) -> tuple[Shape, ...]:
     """AppendEntries without entries: a small disc."""
     return (Circle(key, x, y, 4.5, fill=colour, layer=Layer.MESSAGES),)

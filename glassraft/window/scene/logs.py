@@ -73,6 +73,7 @@ def _row(stage: Stage, cells: Grid, row: int, id: int, first: int) -> Iterator[S
                 first + at <= node.commit_index,
                 runs,
             )
+    yield from _compacted(stage, cells, f"{key} compacted", y, node.first_log_index - first)
     if 0 < node.last_index < first:
         yield Text(f"{key} ends", cells.left, middle, f"ends at {node.last_index:,}", theme.faint, "label")
     beyond = node.last_index - (first + cells.columns - 1)
@@ -81,6 +82,15 @@ def _row(stage: Stage, cells: Grid, row: int, id: int, first: int) -> Iterator[S
         yield Text(
             f"{key} beyond", x, middle, f"+{beyond:,}", theme.muted, "mono", max_width=stage.width - x - 4
         )
+
+
+def _compacted(stage: Stage, cells: Grid, key: str, y: float, columns: int) -> Iterator[Shape]:
+    """Where the log has forgotten its entries: a bar in their place, as far as it is in sight."""
+    if columns <= 0:
+        return
+    theme, middle = stage.theme, y + cells.cell / 2
+    left, right = cells.left, cells.column(min(columns, cells.columns) - 1) + cells.cell
+    yield Rect(key, left, middle - 2, right, middle + 2, fill=mix(theme.muted, theme.panel, 0.4))
 
 
 def _cell(

@@ -74,6 +74,11 @@ def _glyph(theme: Theme, glide: Glide, x: float, y: float) -> tuple[Shape, ...]:
             if fields.get("success", True) and not glide.entries:
                 return glyphs.heartbeat_reply(key, x, y, colour, theme.panel)
             return glyphs.append_reply(key, x, y, colour, bool(fields.get("success", True)), theme.panel)
+        case "InstallSnapshot":
+            sent = fields.get("offset", 0) + fields.get("count", 0)
+            return glyphs.snapshot_chunk(key, x, y, colour, ink, sent / max(1, fields.get("size", 1)))
+        case "InstallSnapshotReply":
+            return glyphs.append_reply(key, x, y, colour, True, theme.panel)
     return (Circle(key, x, y, 4.5, fill=theme.muted, layer=Layer.MESSAGES),)
 
 
