@@ -243,7 +243,9 @@ def hear_leaver(server: "Server", reply: AppendEntriesReply) -> None:
     """A removed server has got so far; when it knows all, it is left alone."""
     leaver = server.leavers[reply.sender]
     if leaver.told_in_round is None:
-        tell_leavers_soon(server)
+        # Once it has the entry: a message for each answer would be a storm where messages are doubled.
+        if leaver.progress.match_index >= leaver.index <= server.commit_index:
+            leaver.progress.must_send = True
     elif reply.success and reply.round >= leaver.told_in_round:
         del server.leavers[reply.sender]
         server.speaks_to_others()

@@ -67,6 +67,7 @@ class ModelNode:
             "last_log_index": len(self.terms),
             "last_log_term": self.terms[-1] if self.terms else 0,
             "first_log_index": 1,
+            "base_term": 0,
             "log": runs,
             "peers": {str(peer): list(row) for peer, row in self.peers.items()},
             "members": list(self.members),

@@ -120,6 +120,32 @@ def test_a_timer_tells_when_it_started_and_how_long_it_runs():
     assert (fold.timer_kind, fold.timer_started, fold.timer_duration) == ("election", 105.0, 0.9)
 
 
+def test_a_log_that_is_compacted_begins_later():
+    fold = NodeFold(1)
+    fold.apply(event("state", log=[[1, 5, 1], [6, 9, 2]], first_log_index=1))
+    fold.apply(event("compact", first=8, was=1, base_term=2))
+    assert (fold.first_log_index, fold.base_term, fold.log) == (8, 2, [[8, 9, 2]])
+    assert (fold.term_at(7), fold.term_at(8), fold.last_term) == (0, 2, 2)
+    fold.apply(event("compact", first=10, was=8, base_term=2))
+    assert (fold.last_index, fold.last_term, fold.log) == (9, 2, [])
+
+
+def test_an_installed_snapshot_takes_the_logs_place():
+    fold = NodeFold(1)
+    fold.apply(event("state", log=[[1, 5, 1]], commit_index=3, last_applied=2))
+    snapshot = {"index": 20, "base_term": 4, "id": "s", "size": 9}
+    fold.apply(event("install", **snapshot, keeps_log=False))
+    assert (fold.commit_index, fold.last_applied, fold.last_index, fold.last_term) == (20, 20, 20, 4)
+    assert (fold.first_log_index, fold.log) == (21, [])
+
+
+def test_what_follows_an_installed_snapshot_may_be_kept():
+    fold = NodeFold(1)
+    fold.apply(event("state", log=[[1, 5, 1], [6, 30, 4]], commit_index=25, last_applied=2))
+    fold.apply(event("install", index=20, base_term=4, id="s", size=9, keeps_log=True))
+    assert (fold.commit_index, fold.last_applied, fold.log) == (25, 20, [[21, 30, 4]])
+
+
 def test_unknown_events_and_fields_change_nothing():
     fold = Fold()
     fold.apply(event("state", log=[[1, 5, 1]], colour="blue"))

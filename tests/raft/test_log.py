@@ -31,6 +31,7 @@ class LogMachine(RuleBasedStateMachine):
     )
     def start(self, max_entries: int, max_bytes: int, terms: list[int], in_memory: int) -> None:
         self.model = list(entries(*terms))
+        self.base = 0
         self.disk = list(self.model)
         self.max_entries, self.max_bytes = max_entries, max_bytes
         self.log = Log(
@@ -43,7 +44,7 @@ class LogMachine(RuleBasedStateMachine):
         )
 
     def read(self, first: int, last: int) -> Sequence[Entry]:
-        assert 1 <= first <= last <= len(self.disk), "only what is on disk is read from it"
+        assert self.base < first <= last <= len(self.disk), "only what is on disk is read from it"
         return self.disk[first - 1 : last]
 
     @property
@@ -56,10 +57,16 @@ class LogMachine(RuleBasedStateMachine):
         self.log.append(each)
         self.model.append(each)
 
-    @precondition(lambda self: self.model)
+    @precondition(lambda self: len(self.disk) > self.base)
+    @rule(data=st.data())
+    def compact(self, data: st.DataObject) -> None:
+        self.base = data.draw(st.integers(self.base + 1, len(self.disk)))
+        self.log.compact(self.base)
+
+    @precondition(lambda self: len(self.model) > self.base)
     @rule(data=st.data())
     def truncate(self, data: st.DataObject) -> None:
-        first = data.draw(st.integers(1, len(self.model)))
+        first = data.draw(st.integers(self.base + 1, len(self.model)))
         self.log.truncate(first)
         del self.model[first - 1 :]
         del self.disk[first - 1 :]
@@ -75,7 +82,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def slice(self, data: st.DataObject) -> None:
-        first = data.draw(st.integers(1, len(self.model) + 1))
+        first = data.draw(st.integers(self.base + 1, len(self.model) + 1))
         max_entries, max_bytes = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 40))
         got = self.log.slice(first, max_entries=max_entries, max_bytes=max_bytes)
         rest = self.model[first - 1 :]
@@ -92,15 +99,19 @@ class LogMachine(RuleBasedStateMachine):
     @invariant()
     def has_the_lists_terms(self) -> None:
         terms = [each.term for each in self.model]
-        assert [self.log.term_at(index) for index in range(len(terms) + 2)] == [0, *terms, 0]
-        assert [term for first, last, term in self.log.terms for _ in range(first, last + 1)] == terms
-        for index, term in enumerate(terms, 1):
-            assert self.log.first_of_run(index) == terms.index(term) + 1
+        known = [0] * self.base + [0, *terms, 0][self.base :]
+        known[self.base] = terms[self.base - 1] if self.base else 0
+        assert [self.log.term_at(index) for index in range(len(terms) + 2)] == known
+        held = terms[self.base :]
+        assert [term for first, last, term in self.log.terms for _ in range(first, last + 1)] == held
+        assert self.log.first_index == self.base + 1
+        for index, term in enumerate(held, self.base + 1):
+            assert self.log.first_of_run(index) == self.base + held.index(term) + 1
             assert self.log.last_index_of_term(term) == len(terms) - terms[::-1].index(term)
 
     @invariant()
     def finds_no_term_that_it_lacks(self) -> None:
-        present = {each.term for each in self.model}
+        present = {each.term for each in self.model[max(0, self.base - 1) :]}
         for term in range(1, self.last_term + 3):
             assert term in present or self.log.last_index_of_term(term) == 0
 
@@ -109,11 +120,24 @@ class LogMachine(RuleBasedStateMachine):
         assert self.log.matches(EMPTY_LOG)
         for index in range(1, len(self.model) + 2):
             for term in range(1, self.last_term + 2):
-                held = index <= len(self.model) and self.model[index - 1].term == term
+                is_known = self.base <= index <= len(self.model)
+                held = is_known and self.model[index - 1].term == term
                 assert self.log.matches(LogPosition(term, index)) == held
 
 
 TestLog = LogMachine.TestCase
+
+
+def test_a_log_that_begins_after_a_snapshot() -> None:
+    log = make(1, 1, 2)
+    log.reset(LogPosition(3, 10))
+    assert (log.last, log.last_index, log.first_index, log.terms) == (LogPosition(3, 10), 10, 11, [])
+    assert log.slice(11, **EVERYTHING) == ()
+    with pytest.raises(LookupError, match="entry 10 is gone"):
+        log.slice(10, **EVERYTHING)
+    log.append(entry(11, 3))
+    assert log.terms == [(11, 11, 3)]
+    assert log.last_index_of_term(3) == 11
 
 
 def test_an_empty_log() -> None:

@@ -52,6 +52,26 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_doubled(tmp_path: Path, see
         world.close()
 
 
+def test_nodes_come_back_by_snapshots_between_the_cuts(tmp_path: Path) -> None:
+    """The runs above pass through compaction and installations, too."""
+    compactions = installs = 0
+    for seed in range(8):
+        world = World(tmp_path / f"world{seed}", seed, Chances())
+        try:
+            for kind in ("submit", "submit", "work"):
+                world.client(kind)
+            world.run(BUSY_S)
+            world.heal()
+            compactions += world.compactions
+            installs += world.installs
+        finally:
+            world.close()
+        if installs >= 2:
+            break
+    assert compactions > 10
+    assert installs >= 2
+
+
 def test_without_trouble_the_same_world_gets_on(tmp_path: Path) -> None:
     """So that the checks above are about the cuts and not about a world in which little happens."""
     world = World(tmp_path / "world", 1, Chances(cut=0, lost=0))

@@ -8,13 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glassraft.errors import BadArgument
+from glassraft.raft.configuration import Configuration
 from glassraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
+    InstallSnapshot,
+    InstallSnapshotReply,
     LogPosition,
     RequestVote,
     RequestVoteReply,
+    SnapshotMeta,
     TimeoutNow,
     TimeoutNowReply,
 )
@@ -51,6 +55,26 @@ def appends(draw: st.DrawFn) -> AppendEntries:
     return AppendEntries(3, 1, prev.term + 5, prev, tuple(entries), draw(naturals), draw(naturals))
 
 
+@st.composite
+def installs(draw: st.DrawFn) -> InstallSnapshot:
+    data = draw(st.binary(max_size=300))
+    offset, more = draw(st.integers(0, 2**40)), draw(st.integers(0, 2**40))
+    voters = draw(st.sets(st.integers(1, 9), min_size=1))
+    learners = draw(st.sets(st.integers(1, 9))) - voters
+    snapshot = SnapshotMeta(
+        LogPosition(draw(naturals), draw(naturals)),
+        draw(words),
+        offset + len(data) + more,
+        draw(words),
+        Configuration(tuple(sorted(voters)), tuple(sorted(learners))),
+        draw(naturals),
+    )
+    return InstallSnapshot(3, 1, draw(naturals), snapshot, offset, data, not more, draw(naturals))
+
+
+install_replies = st.builds(
+    InstallSnapshotReply, st.just(3), st.just(1), naturals, naturals, naturals, st.booleans(), words
+)
 positions = st.builds(LogPosition, naturals, naturals)
 votes = st.builds(RequestVote, st.just(3), st.just(1), naturals, positions, transfer=st.booleans())
 pre_votes = st.builds(
@@ -86,14 +110,17 @@ append_successes = st.builds(
 )
 
 
-@given(votes | pre_votes | appends() | wishes, contexts())
+@given(votes | pre_votes | appends() | installs() | wishes, contexts())
 def test_a_call_arrives_as_it_was_sent(message: Request, context: Context) -> None:
     method, params = decode_call(encode_call(*to_call(message, context)))
     assert method == type(message).__name__
     assert from_call(method, params, receiver=1) == (message, context)
 
 
-@given(vote_replies | pre_vote_replies | append_refusals | append_successes | wish_replies, contexts())
+@given(
+    vote_replies | pre_vote_replies | append_refusals | append_successes | install_replies | wish_replies,
+    contexts(),
+)
 def test_a_reply_arrives_as_it_was_sent(reply: Reply, context: Context) -> None:
     kind = type(reply).__name__.removesuffix("Reply")
     struct = decode_reply(encode_reply(to_reply(reply, context)))
@@ -112,6 +139,41 @@ def test_calls_have_the_papers_parameters_in_the_papers_order() -> None:
     assert (method, params[:4], params[5]) == ("AppendEntries", (5, 3, 17, 4), 16)
     assert json.loads(params[4]) == [[18, 5, "command", '{"op":"Submit"}']]
     assert params[6]["round"] == 9
+
+
+SNAPSHOT = SnapshotMeta(LogPosition(4, 17), "n3-4-17", 8, "ab", Configuration((1, 2, 3)), 0)
+INSTALL = InstallSnapshot(3, 1, 5, SNAPSHOT, 4, b"4567", True, 9)
+
+
+def test_a_snapshots_chunk_has_the_papers_parameters_in_the_papers_order() -> None:
+    method, params = to_call(INSTALL, CONTEXT)
+    assert (method, params[:7]) == ("InstallSnapshot", (5, 3, 17, 4, 4, b"4567", True))
+    struct = params[7]
+    assert (struct["snapshot"], struct["size"], struct["sha256"], struct["round"]) == ("n3-4-17", 8, "ab", 9)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "named"),
+    [
+        (0, -1, "term"),
+        (1, 4, "leaderId is 4"),
+        (2, "x", "lastIncludedIndex"),
+        (4, 6, "does not fit a snapshot of 8"),
+        (5, "4567", "InstallSnapshot takes"),
+        (5, b"45", "does not fit a snapshot of 8"),
+        (6, False, "does not fit a snapshot of 8"),
+        (6, 1, "done must be a boolean"),
+        (7, {"configuration": "{}"}, "configuration"),
+        (7, {"sha256": 3}, "sha256"),
+        (7, {"size": "8"}, "size"),
+    ],
+)
+def test_a_wrong_chunk_is_refused(at: int, value: Any, named: str) -> None:
+    _, sent = to_call(INSTALL, CONTEXT)
+    params = [*sent]
+    params[at] = {**sent[7], **value} if at == 7 else value
+    with pytest.raises(BadArgument, match=named):
+        from_call("InstallSnapshot", params, receiver=1)
 
 
 def vote_params(**changes: Any) -> list[Any]:
