@@ -9,7 +9,9 @@ import secrets
 import shutil
 import socket
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from glassraft.config import Config, load
@@ -26,6 +28,9 @@ EVENT_LIMITS = {"event_file_bytes": 256 * 1024 * 1024, "event_files_kept": 4}
 """No event may be rotated away before it was counted."""
 
 
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
+
+
 class LocalCluster:
     """`nodes` processes on this machine, all of them syncing, started and with a leader once entered.
 
@@ -33,8 +38,10 @@ class LocalCluster:
     its event files lasts until the end of the `with` block, longer than the processes (`stop`).
     """
 
-    def __init__(self, nodes: int, *, log_events: bool = True) -> None:
+    def __init__(self, nodes: int, *, log_events: bool = True, limits: Mapping[str, int] = NO_LIMITS) -> None:
+        """`limits` are some of config.json's."""
         self._nodes = nodes
+        self._limits = limits
         self._log_events = log_events
         self._open = contextlib.ExitStack()
 
@@ -103,7 +110,7 @@ class LocalCluster:
         value = {
             "cluster": "evaluation",
             "nodes": [{"id": n, "host": "127.0.0.1", "port": port} for n, port in enumerate(ports, 1)],
-            "limits": EVENT_LIMITS,
+            "limits": {**EVENT_LIMITS, **self._limits},
             "log_events": self._log_events,
         }
         path = self.folder / "config.json"

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from glassraft.evaluation import __main__ as program
-from glassraft.evaluation import endurance, latency, plots, scenarios
+from glassraft.evaluation import catch_up, endurance, latency, plots, scenarios
 from glassraft.evaluation.audit import Promises, audit
 from glassraft.evaluation.local_cluster import LocalCluster, free_ports
 from glassraft.evaluation.results import Point
@@ -106,6 +106,23 @@ def test_the_latency_table_compares_with_and_without_event_files():
     text = latency.report(latency.percentiles([0.3]), slow, fast)
     assert "2,000 submissions/s   2,200 submissions/s         +10 %" in text
     assert "floor: a bare SQLite commit, p50" in text
+
+
+def test_a_node_catches_up_by_a_snapshot(monkeypatch, capsys):
+    monkeypatch.setattr(catch_up, "BEFORE_S", 0.3)
+    monkeypatch.setattr(catch_up, "AFTER_S", 0.1)
+    with LocalCluster(3, limits={"kept_log_entries": 100, "kept_for_snapshot_entries": 5_000}) as cluster:
+        catch_up.CatchUp(cluster, 1_000).run()
+    said = capsys.readouterr().out
+    assert "started until caught up" in said
+    assert "worst pause meanwhile" in said
+
+
+def test_the_worst_pause_is_the_longest_time_without_any_answer():
+    answers = [catch_up.Submission(at - 0.03, at) for at in (1.0, 1.01, 1.2, 1.25)]
+    assert catch_up.longest_pause_ms(answers) == pytest.approx(190)
+    assert catch_up.longest_wait_ms(answers) == pytest.approx(30)
+    assert catch_up.longest_pause_ms([]) == catch_up.longest_wait_ms([]) == 0
 
 
 def test_a_cluster_leaves_nothing_behind():
