@@ -65,6 +65,8 @@ def test_written_files_are_those_of_any_node_and_no_others(tmp_path: Path) -> No
     ours = [
         *(config.folders.data / f"node-1.raft.db{end}" for end in ("", "-shm", "-wal")),
         config.folders.data / "node-5.queue.1200.db",
+        config.folders.data / "node-5.snapshot.db",
+        config.folders.data / "node-5.incoming.3.db-journal",
         config.folders.logs / "node-1.2.jsonl",
         config.log_file(1),
     ]
