@@ -250,6 +250,10 @@ class Rules:
         """A snapshot that holds nothing new is not installed: the state never goes back (§7)."""
         return last.index > applied_index
 
+    def vote_survives_installation(self) -> bool:
+        """A snapshot holds nothing of a vote: who installs one keeps the vote it cast in this term (§5.2, §7)."""
+        return True
+
     def log_goes_on_after_snapshot(self, log: Log, last: LogPosition) -> bool:
         """If the log has the snapshot's last entry, the entries that follow it are kept (§7)."""
         return log.matches(last)

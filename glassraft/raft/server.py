@@ -394,6 +394,8 @@ class Server:
         self.durable_index = max(self.durable_index, last.index)
         self.commit_index = max(self.commit_index, last.index)
         self.last_applied = self.synced_index = last.index
+        if not self.rules.vote_survives_installation():
+            self.voted_for = None
         self._ready.install = Installation(meta, keeps_log)
         self.note(
             "install",

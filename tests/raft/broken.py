@@ -181,6 +181,34 @@ class LeaseKeptInATransfer(Rules):
         return True
 
 
+class InstallsApartFromTheVote(Rules):
+    """A snapshot takes the place of all that a server had, the vote that it cast with it."""
+
+    def vote_survives_installation(self) -> bool:
+        return False
+
+
+class InstallsWhatIsBehind(Rules):
+    """A snapshot is installed whatever the server has applied already."""
+
+    def snapshot_is_ahead(self, last: LogPosition, applied_index: int) -> bool:
+        return True
+
+
+class CompactsWhatCouldBeLost(Rules):
+    """Entries go from the log when they are applied, synced or not."""
+
+    def highest_compactable(self, synced_index: int) -> int:
+        return 1 << 60
+
+
+class LongerLogThrownAway(Rules):
+    """An installed snapshot is all that a server has: what follows it in its log goes, too."""
+
+    def log_goes_on_after_snapshot(self, log: Log, last: LogPosition) -> bool:
+        return False
+
+
 RULES: tuple[type[Rules], ...] = (
     VotesTwice,
     VoteClearedInTheSameTerm,
@@ -203,9 +231,16 @@ RULES: tuple[type[Rules], ...] = (
     LeaseCountsFromTheAnswer,
     ForgetsWhomItHeard,
     LeaseKeptInATransfer,
+    InstallsApartFromTheVote,
+    InstallsWhatIsBehind,
+    CompactsWhatCouldBeLost,
 )
 
-RARE: tuple[type[Rules], ...] = (ChangesBeforeItsFirstCommit, OverwrittenConfigurationKept)
+RARE: tuple[type[Rules], ...] = (
+    ChangesBeforeItsFirstCommit,
+    OverwrittenConfigurationKept,
+    LongerLogThrownAway,
+)
 """What random faults find too seldom: transcripts and tests of their own catch these."""
 
 

@@ -111,6 +111,7 @@ class Chaos(Properties):
         self.transfer = manners.choice((0.0, 0.02, 0.1))
         """How likely an action asks a node to hand over."""
         habits = Random(f"{seed} habits")
+        syncs_a_second = habits.choice((20, 20, 2))
         size = random.choice(SIZES)
         self.changes = 0
         has_leases = checks_quorum and manners.random() < 0.5
@@ -141,7 +142,7 @@ class Chaos(Properties):
             tail_entries=random.choice((4, 10_000)),
             together_s=random.choice((0.0, 0.005, 0.05)),
             before_effect=self.before_effect,
-            sync_s=lambda: habits.expovariate(20),
+            sync_s=lambda: habits.expovariate(syncs_a_second),
         )
         self.world.network.delays = self.delays
         for node in self.world.nodes.values():

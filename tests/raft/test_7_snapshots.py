@@ -25,6 +25,8 @@ from glassraft.raft.ready import (
     StateMachineSynced,
     Undelivered,
 )
+from glassraft.raft.rules import Rules
+from tests.raft.broken import LongerLogThrownAway
 from tests.raft.single import Done, Single, append_entries, entries, leader, ok, refusal
 from tests.raft.world import AS_PRINTED, World
 
@@ -311,6 +313,18 @@ def test_a_log_that_differs_is_thrown_away() -> None:
     receive(single, snapshot)
     single.step(SnapshotVerified(snapshot))
     assert single.server.log.last == LogPosition(2, 3)
+
+
+@pytest.mark.parametrize(("rules", "end"), [(Rules(), 5), (LongerLogThrownAway(), 3)])
+def test_what_was_acknowledged_while_a_snapshot_was_checked_stays(rules: Rules, end: int) -> None:
+    """Another leader, whose log begins earlier, may count on it for what it commits."""
+    single = follower(rules=rules)
+    snapshot = meta(3, 2)
+    receive(single, snapshot)
+    done = single.step(append_entries(term=2, prev=(0, 0), entries=entries(1, 1, 2, 2, 2)))
+    assert done.the(AppendEntriesReply).match_index == 5
+    single.step(SnapshotVerified(snapshot))
+    assert len(single.disk.entries) == single.server.log.last_index == end
 
 
 def test_entries_that_come_with_the_installation_are_saved_behind_it() -> None:
