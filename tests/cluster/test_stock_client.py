@@ -51,6 +51,7 @@ def test_every_method_can_be_called(make_cluster: MakeCluster) -> None:
         the_queue(stock)
         for_watchers(stock)
         as_a_peer(stock)
+        as_an_operator(stock)
         for_administrators(stock)
         for method in stock.call("system.listMethods"):
             assert stock.call("system.methodHelp", method)
@@ -91,6 +92,17 @@ def for_watchers(stock: Stock) -> None:
     assert events["next"] > 0
 
 
+def as_an_operator(stock: Stock) -> None:
+    """Changes that are refused, so that they change nothing."""
+    for method, params, refused in (
+        ("AddServer", (stock.leader.id, "127.0.0.1", 1), "already_member"),
+        ("RemoveServer", (9,), "not_member"),
+    ):
+        with pytest.raises(xmlrpc.client.Fault) as caught:
+            stock.call(method, *params)
+        assert caught.value.faultCode == Fault.named(refused, "").code
+
+
 def as_a_peer(stock: Stock) -> None:
     """Messages of term 0 are stale everywhere, so they change nothing."""
     state = stock.call("State", 0)
@@ -99,6 +111,16 @@ def as_a_peer(stock: Stock) -> None:
     context["cluster"] = state["cluster"]
     assert stock.call("RequestVote", 0, sender, 0, 0, context)["voteGranted"] is False
     assert stock.call("AppendEntries", 0, sender, 0, 0, "[]", 0, context)["success"] is False
+    configuration = '{"learners":[],"voters":[1,2,3]}'
+    whole = {
+        "snapshot": "s",
+        "size": 1,
+        "sha256": "0" * 64,
+        "configuration": configuration,
+        "configurationIndex": 0,
+    }
+    chunk = (0, sender, 1, 1, 0, xmlrpc.client.Binary(b"x"), True, context | whole)
+    assert stock.call("InstallSnapshot", *chunk)["installed"] is False
     assert stock.call("TimeoutNow", 0, sender, context)["term"] == state["term"]
     assert stock.call("State", 0)["role"] == "leader"
 

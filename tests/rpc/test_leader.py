@@ -291,3 +291,29 @@ def test_threads_share_the_leader_and_no_connection(nodes: Nodes, calls: LeaderC
 def test_a_client_needs_nodes() -> None:
     with pytest.raises(ConfigError, match="at least one node"):
         LeaderCalls([])
+
+
+def test_a_client_of_old_nodes_learns_of_new_ones(nodes: Nodes) -> None:
+    def refuse() -> str:
+        detail = {"leader_id": 0, "members": 3, "nodes": [list(address) for address in nodes.addresses]}
+        raise Fault.named("not_leader", "n does not lead, and no leader is known yet", detail)
+
+    nodes.behaviours = [refuse, refuse, lambda: "from 2"]
+    client = LeaderCalls(nodes.addresses[:1], timeout_s=20.0)
+    assert client.call("Act") == "from 2"
+    assert client.nodes == nodes.addresses
+    nodes.kill(0)
+    assert client.call("Act") == "from 2"
+    client.close()
+
+
+def test_what_is_no_address_is_not_remembered(nodes: Nodes) -> None:
+    def refuse() -> str:
+        raise Fault.named("not_leader", "n does not lead", {"nodes": [["h", "1"], "x", None, ["h"]]})
+
+    nodes.behaviours[0] = refuse
+    client = LeaderCalls(nodes.addresses[:1], timeout_s=0.3)
+    with pytest.raises(NoQuorum):
+        client.call("Act")
+    assert client.nodes == nodes.addresses[:1]
+    client.close()
