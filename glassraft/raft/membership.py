@@ -19,6 +19,7 @@ from glassraft.raft.messages import (
     InstallSnapshot,
     Message,
     RequestVote,
+    TimeoutNow,
 )
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def hears(server: "Server", message: Message) -> bool:
     """Whether a message means anything here, for who sent it (diss. §4.2.2)."""
     if message.sender in server.peers:
         return True
-    if isinstance(message, RequestVote | AppendEntries | InstallSnapshot):
+    if isinstance(message, RequestVote | AppendEntries | InstallSnapshot | TimeoutNow):
         return message.sender != server.id and server.rules.serves_servers_outside()
     # A removed server's answers say how far it got; its term, which nobody follows, deposes no leader.
     return message.sender in server.leavers and message.term <= server.current_term

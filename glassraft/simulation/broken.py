@@ -62,7 +62,7 @@ class Where:
 
 
 EVERYWHERE: Final = Where()
-DISTURBED: Final = {"pre_vote": False, "check_quorum": False}
+DISTURBED: Final = {"pre_vote": False, "check_quorum": False, "lease_reads": False}
 """Elections as in the paper, which depose leaders oftener."""
 
 CHANGES: Final = (add_server, remove_server, split, isolate)

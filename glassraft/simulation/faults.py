@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FEWEST_MEMBERS = 2
 """No server is removed from so small a cluster."""
 
+LEASED_DRIFT = 0.4
+"""Of a drift this share is left where leases are on: clocks then differ by less than they may."""
+
 UNHEARD = 0.6
 """How likely nobody hears a stillborn leader."""
 
@@ -155,7 +158,9 @@ def _jump(world: "World", fault: Fault) -> None:
 def _drift(world: "World", fault: Fault) -> None:
     node = _target(world, fault.who)
     if node is not None:
-        node.clock.set_rate(fault.amount)
+        # With leases the clocks are trusted, within rules.CLOCK_DRIFT.
+        share = LEASED_DRIFT if world.settings.raft.lease_reads else 1.0
+        node.clock.set_rate(1.0 + (fault.amount - 1.0) * share)
         node.changed_clock()
 
 
@@ -189,6 +194,11 @@ def _remove_server(world: "World", fault: Fault) -> None:
         world.operator.change("remove", node.id)
 
 
+def _transfer(world: "World", fault: Fault) -> None:
+    members = [0, *world.cluster]
+    world.operator.transfer(members[fault.count % len(members)])
+
+
 KINDS: Final[Mapping[str, Callable[["World", Fault], None]]] = {
     "crash": _crash,
     "cut": _cut,
@@ -207,4 +217,5 @@ KINDS: Final[Mapping[str, Callable[["World", Fault], None]]] = {
     "set_weather": _set_weather,
     "add_server": _add_server,
     "remove_server": _remove_server,
+    "transfer": _transfer,
 }

@@ -1,10 +1,10 @@
-"""An operator who adds and removes servers, one at a time, and never waits for ever."""
+"""An operator who adds and removes servers, one at a time, moves the lead, and never waits for ever."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from glassraft.raft.ready import ChangeMembership
-from glassraft.replica.arrivals import Applied, Look, Result, Unserved
+from glassraft.replica.arrivals import Applied, HandedOver, Look, Result, TransferArrived, Unserved
 
 if TYPE_CHECKING:
     from glassraft.replica.turn import Replica
@@ -35,6 +35,32 @@ class Operator:
 
         self._world.tell(f"the operator asks n{leader.id} to {change} n{server}")
         self._world.after(self._world.client_delay_s(), partial(leader.arrive, Look(step)))
+
+    def transfer(self, target: int) -> None:
+        """Ask the leader to hand over to this server, or with 0 to any; nothing happens where nobody leads."""
+        leaders = self._world.leaders
+        if not leaders:
+            return
+        leader = max(leaders, key=lambda node: node.server.current_term)
+        ticket = _TransferTicket(self._world)
+        self._world.tell(
+            f"the operator asks n{leader.id} to hand over to {f'n{target}' if target else 'any'}"
+        )
+        arrival = TransferArrived(ticket, target or None)
+        self._world.after(self._world.client_delay_s(), partial(leader.arrive, arrival))
+
+
+class _TransferTicket:
+    """Counts what came of a transfer."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def settle(self, result: Result) -> None:
+        """Called from within the turn."""
+        self._world.coverage.saw(
+            "leads_handed_over" if isinstance(result, HandedOver) else "transfers_failed"
+        )
 
 
 class _Ticket:

@@ -188,6 +188,11 @@ def remove_server(random: Random, at: float) -> Fault:
     return Fault(at, "remove_server", "leader" if random.random() < 0.5 else _who(random))
 
 
+def transfer(random: Random, at: float) -> Fault:
+    """An operator asks the leader to hand over (diss. §3.10)."""
+    return Fault(at, "transfer", count=random.randrange(1 << 16))
+
+
 DrawFault = Callable[[Random, float], Fault]
 
 KINDS: Final[tuple[DrawFault, ...]] = (
@@ -213,6 +218,7 @@ KINDS: Final[tuple[DrawFault, ...]] = (
     add_server,
     add_server,
     remove_server,
+    transfer,
     bad_weather,
     bad_weather,
 )

@@ -47,6 +47,7 @@ class Settings:
 def draw(random: Random, nodes: int | None = None) -> Settings:
     """Settings of a run; `nodes` where their number is given."""
     shortest_s = random.choice((0.4, 0.5, 0.7))
+    check_quorum = random.random() < 0.7
     raft = RaftSettings(
         heartbeat_s=shortest_s / random.choice((2.0, 2.5, 3.0)),
         election_shortest_s=shortest_s,
@@ -55,7 +56,8 @@ def draw(random: Random, nodes: int | None = None) -> Settings:
         batch_bytes=random.choice((400, 1 << 20)),
         uncommitted_entries=random.choice((4, 10_000, 10_000)),
         pre_vote=random.random() < 0.7,
-        check_quorum=random.random() < 0.7,
+        check_quorum=check_quorum,
+        lease_reads=check_quorum and random.random() < 0.5,
         kept_entries=random.choice((4, 15, 10_000)),
         kept_for_snapshot=random.choice((30, 200)),
         compact_entries=random.choice((3, 10)),

@@ -17,6 +17,7 @@ from typing import Protocol
 from glassraft.jobqueue.machine import Outcome
 from glassraft.raft.configuration import Configuration
 from glassraft.raft.messages import Entry, Message
+from glassraft.raft.reads import has_lease
 from glassraft.raft.ready import Note
 from glassraft.replica.turn import Watchers
 from glassraft.simulation import faults
@@ -327,6 +328,8 @@ class World:
         """A linearizable read was answered by this node; so much was committed when it was asked for."""
         self.checks.read(node, committed_before)
         self.coverage.saw("reads")
+        if has_lease(node.server):
+            self.coverage.saw("reads_under_a_lease")
         if self.network.cut_links:
             self.coverage.saw("reads_during_a_partition")
 

@@ -201,3 +201,11 @@ def test_a_cluster_has_the_leader_that_was_asked_for(size: int) -> None:
     world.act(old, Transfer("t", target))
     world.run(5.1)
     assert {node.up.leader_id for node in world.running} == {target}
+
+
+def test_a_target_that_does_not_know_its_leader_as_a_member_yet_stands_and_answers() -> None:
+    # Its configuration may be older than the leader's (diss. §4.2.2).
+    single = Single(3, settings=DEFAULT_SETTINGS, term=1)
+    done = single.step(TimeoutNow(4, 1, 1))
+    assert single.server.role == "candidate"
+    assert done.the(TimeoutNowReply, 4).term == 2
