@@ -11,12 +11,14 @@ Exit status 0 where all held, 1 where something did not.
 
 import argparse
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from glassraft.simulation import hunt
 from glassraft.simulation.broken import ZOO
 from glassraft.simulation.coverage import table
-from glassraft.simulation.explore import Findings, explore
+from glassraft.simulation.dask import NoDask, dask_cluster
+from glassraft.simulation.explore import Findings, Pool, explore, processes
 from glassraft.simulation.progress import progress
 from glassraft.simulation.run import plan_of, simulate
 from glassraft.simulation.shrink import Case, schedule_text, shrink, transcript
@@ -33,6 +35,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=SEEDS, metavar="N", help=f"how many (default {SEEDS:,})")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="the first of them (default 0)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default 1)")
+    parser.add_argument(
+        "--executor", metavar="dask://HOST:PORT", help="play the seeds on this Dask cluster instead"
+    )
     parser.add_argument(
         "--failures",
         type=int,
@@ -134,6 +139,11 @@ def tell_broken(name: str, tries: int, within: int, jobs: int) -> int:
     return 0 if all(row.is_caught for row in rows) else 1
 
 
+def pool_of(options: argparse.Namespace) -> AbstractContextManager[Pool]:
+    """Who plays many seeds: this machine's processes, or a Dask cluster's workers."""
+    return dask_cluster(options.executor) if options.executor else processes(options.jobs)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     options = parse_arguments(arguments)
@@ -143,8 +153,12 @@ def main(arguments: list[str] | None = None) -> int:
         return tell_one(options.seed, options.record)
     if options.broken is not None:
         return tell_broken(options.broken, options.tries, options.within, options.jobs)
-    with progress("seeds", options.seeds) as advance:
-        found = explore(options.first, options.seeds, options.jobs, options.failures, advance)
+    try:
+        with pool_of(options) as pool, progress("seeds", options.seeds) as advance:
+            found = explore(options.first, options.seeds, pool, options.failures, advance)
+    except NoDask as error:
+        print(error, file=sys.stderr)
+        return 2
     return tell_many(found)
 
 

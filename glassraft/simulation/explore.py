@@ -6,7 +6,8 @@ Next: __main__.py, the command.
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,12 +54,21 @@ def play(seeds: Sequence[int]) -> Findings:
     return findings
 
 
-def explore(first: int, count: int, jobs: int, most_failures: int, advance: Advance) -> Findings:
-    """Play `count` seeds from `first` on with `jobs` processes; stop after so many failures."""
+@dataclass(frozen=True)
+class Pool:
+    """Who plays the seeds, and how many at once; no executor is this process itself."""
+
+    executor: Executor | None
+    width: int
+
+
+def explore(first: int, count: int, pool: Pool, most_failures: int, advance: Advance) -> Findings:
+    """Play `count` seeds from `first` on in this pool; stop after so many failures."""
     began = time.perf_counter()
     found = Findings()
     chunks = (range(start, min(start + CHUNK, first + count)) for start in range(first, first + count, CHUNK))
-    for part in map(play, chunks) if jobs == 1 else _in_processes(chunks, jobs):
+    executor = pool.executor
+    for part in map(play, chunks) if executor is None else _at_once(chunks, executor, pool.width):
         found.add(part)
         advance(part.seeds)
         if len(found.failures) >= most_failures:
@@ -67,19 +77,27 @@ def explore(first: int, count: int, jobs: int, most_failures: int, advance: Adva
     return found
 
 
-def _in_processes(chunks: Iterator[range], jobs: int) -> Iterator[Findings]:
-    """What the chunks come to, as they are done."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context) as pool:
-        running = set()
+@contextmanager
+def processes(jobs: int) -> Iterator[Pool]:
+    """Processes of this machine; one job is this very process."""
+    if jobs == 1:
+        yield Pool(None, 1)
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as executor:
         try:
-            for chunk in chunks:
-                running.add(pool.submit(play, chunk))
-                if len(running) >= jobs * WAITING_A_PROCESS:
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
+            yield Pool(executor, jobs)
         finally:
-            pool.shutdown(cancel_futures=True)
+            executor.shutdown(cancel_futures=True)
+
+
+def _at_once(chunks: Iterator[range], executor: Executor, width: int) -> Iterator[Findings]:
+    """What the chunks come to, as they are done; so many wait that nobody is idle, and a failure soon stops all."""
+    running: set[Future[Findings]] = set()
+    for chunk in chunks:
+        running.add(executor.submit(play, chunk))
+        if len(running) >= width * WAITING_A_PROCESS:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    while running:
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        yield from (future.result() for future in done)
