@@ -14,7 +14,8 @@ from glassraft.jobqueue.book import Book, Job, Refusal
 from glassraft.jobqueue.settings import QueueSettings
 from glassraft.jobqueue.states import READY, RUNNING
 
-MAX_SETTINGS: Final = 10_000
+MAX_SETTINGS: Final = 1_000
+"""Queues that have settings. The next start that a rate allows is looked for among all of them."""
 
 
 def set_queue(book: Book, arguments: dict[str, Any]) -> dict[str, Any] | Refusal:
