@@ -486,7 +486,8 @@ def _tell_everybody_to_go(replica: Replica) -> None:
     for pending in waiting.values():
         pending.ticket.settle(Unserved("shutting_down"))
     replica.takes.refuse_all("shutting_down")
-    for add in replica.server.waiting_adds:
+    adds, replica.server.waiting_adds = replica.server.waiting_adds, []
+    for add in adds:
         add.ticket.settle(Unserved("shutting_down"))
     hand_over, replica.server.hand_over = replica.server.hand_over, None
     if hand_over is not None:

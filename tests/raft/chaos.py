@@ -361,10 +361,14 @@ class Chaos(Properties):
         return (self.cluster or self.world.made_of).members
 
     def turn_off_strangers(self) -> None:
-        """An operator ends the servers that were removed, and starts who belongs to the cluster."""
+        """An operator ends the servers that were removed, and starts who belongs to the cluster.
+
+        Where voters stand by their leader, those may go on: they disturb nobody (diss. §4.2.3).
+        """
         members = self.members()
+        settings = self.world.settings
         for node in self.world.nodes.values():
-            if node.id not in members:
+            if node.id not in members and not (settings.pre_vote and settings.check_quorum):
                 self.world.crash(node.id)
             elif node.server is None:
                 self.restart(node)
