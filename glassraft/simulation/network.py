@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from glassraft.raft.messages import InstallSnapshot, InstallSnapshotReply, Message
 from glassraft.replica.arrivals import MessageArrived, MessageLost, Origin
+from glassraft.simulation.checks import Broken
 
 if TYPE_CHECKING:
     from glassraft.simulation.node import Node
@@ -170,6 +171,11 @@ class Uplink:
         self._node.effect("send")
         self._node.sends(message)
         if not type(message).__name__.endswith("Reply"):
+            if message.receiver not in self._node.met:
+                raise Broken(
+                    "Members are met first",
+                    f"n{self._node.id} speaks to n{message.receiver}, which it never met",
+                )
             return self._network.request(self._node, message, origin)
         arrived = self._answered_by(message)
         if isinstance(arrived.message, InstallSnapshot) and isinstance(message, InstallSnapshotReply):

@@ -4,7 +4,7 @@ The replica is given this machine's parts, each of which can be cut: raising `Cu
 effects of a turn is the process's end at that point. Next: world.py, which runs the machines.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Protocol
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from glassraft import __version__
 from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.jobqueue.reader import QueueReader
+from glassraft.raft.configuration import Address
 from glassraft.raft.messages import Entry, LogPosition, Message, SnapshotMeta
 from glassraft.raft.ready import HardState, Installation, Note, Persisted
 from glassraft.raft.server import Server
@@ -36,9 +37,6 @@ GATHER_S = 0.003
 
 ROUNDING_S = 1e-6
 """A wake-up comes so much later than its deadline, or it could come a rounding error before it, for ever."""
-
-FIRST_PORT = 7000
-"""Of the addresses that recorded runs show."""
 
 
 class Cut(BaseException):
@@ -115,6 +113,7 @@ class Node:
         self.armed.clear()
         world = self.world
         log = self.disk.open()
+        history = self.disk.history(world.first_configuration(self.id))
         self.queue.open()
         self.machine: Machine = self.queue.machine
         snapshots = self._make_snapshots(self)
@@ -136,7 +135,7 @@ class Node:
                 hard_state=self.disk.hard_state,
                 log=log,
                 applied=self.machine.applied_index,
-                history=self.disk.history(world.first_configuration(self.id)),
+                history=history,
                 settings=world.settings.raft,
                 rules=world.parts.rules,
                 assertions=world.parts.assertions,
@@ -152,25 +151,33 @@ class Node:
                 self.id, self.writer, lambda: replica.server.current_term, f"{self.life}", self.noted
             ),
             watchers=world.watchers(self),
+            addresses={
+                member: world.addresses[member]
+                for _, configuration in history
+                for member in configuration.members
+            },
+            meet=self.meet,
             rules=world.parts.turn_rules,
             snapshots=snapshots,
         )
+        self.replica.meet_members()
         self._record_start()
         world.node_started(self)
         self._sleep()
 
     def _record_start(self) -> None:
-        members = self.world.members
+        host, port = self.world.addresses[self.id]
+        members = self.server.configuration.members
         self.writer.write(
             "start",
             self.server.current_term,
             pid=self._pid,
             version=__version__,
-            host="sim",
-            port=FIRST_PORT + self.id,
+            host=host,
+            port=port,
             cluster=self.world.name,
             members=list(members),
-            names={str(member): f"sim:{FIRST_PORT + member}" for member in members},
+            names={str(id): f"{host}:{port}" for id, (host, port) in self.world.addresses.items()},
             reason="started",
         )
 
@@ -260,6 +267,10 @@ class Node:
         self.queue.go_on_from(file)
         self.machine = self.queue.machine
         self.world.node_installed(self)
+
+    def meet(self, addresses: Mapping[int, Address]) -> None:
+        """Whom the network knows from now on."""
+        self.met = frozenset(addresses)
 
     def sends(self, message: Message) -> None:
         """A message goes out at this moment."""

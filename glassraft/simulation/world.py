@@ -6,7 +6,7 @@ less changes little else. Next: run.py, which plays a world from beginning to en
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,7 @@ from threading import Event
 from typing import Protocol
 
 from glassraft.jobqueue.machine import Outcome
-from glassraft.raft.configuration import Configuration
+from glassraft.raft.configuration import Address, Configuration
 from glassraft.raft.messages import Entry, Message
 from glassraft.raft.reads import has_lease
 from glassraft.raft.ready import Note
@@ -45,6 +45,10 @@ ASKS_WHO_BELIEVES = 0.3
 
 EVENTS_AT_ONE_TIME = 100_000
 """More than ever happens at one moment: time that stands still is a fault of its own."""
+
+
+FIRST_PORT = 7_000
+"""Of the addresses that machines have in name."""
 
 
 class Listener(Protocol):
@@ -88,6 +92,7 @@ class World:
         self.founders = tuple(range(1, settings.nodes + 1))
         self.members = tuple(range(1, settings.nodes + settings.spares + 1))
         """All machines, even those that are not, or no longer, members of the cluster."""
+        self.addresses: Mapping[int, Address] = {id: ("sim", FIRST_PORT + id) for id in self.members}
         self._seed = seed
         self._random = self.stream("world")
         self._client_random = self.stream("clients")
