@@ -49,6 +49,15 @@ def test_reads_are_served_meanwhile() -> None:
     assert single.step(ok(2, 1, 1, single.server.round)).reads == ["r"]
 
 
+def test_a_leader_that_is_being_removed_can_hand_over() -> None:
+    """The target has it no longer among its peers. Seen in the simulation: it got no answer."""
+    single = Single(2, settings=DEFAULT_SETTINGS)
+    single.step(append_entries(sender=3, term=1))
+    done = single.step(TimeoutNow(3, 1, 1))
+    assert single.server.role == "candidate"
+    assert done.the(TimeoutNowReply, 3)
+
+
 def test_it_is_over_when_another_leader_is_heard() -> None:
     single = leading()
     single.step(Transfer("t", 3))
