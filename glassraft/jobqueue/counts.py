@@ -32,7 +32,7 @@ class Counts:
             (queue, what): n for queue, what, n in connection.execute("SELECT queue, what, n FROM counts")
         }
         self._queues = {queue for queue, _ in self._counts}
-        self._changed: set[tuple[str, str]] = set()
+        self._changed: dict[tuple[str, str], None] = {}  # in order: a file's bytes depend on no hash
         self._large = {where for where, n in self._counts.items() if n >= LARGE}
 
     def moved(self, queue: str, event: str, before: str, after: str, jobs: int = 1) -> None:
@@ -47,7 +47,7 @@ class Counts:
 
     def _add(self, where: tuple[str, str], jobs: int) -> None:
         n = self._counts[where] = self._counts.get(where, 0) + jobs
-        self._changed.add(where)
+        self._changed[where] = None
         if n >= LARGE:
             self._large.add(where)
 
