@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from glassraft.jobqueue.client import JobQueue
 from glassraft.rpc.faults import Fault
 from glassraft.rpc.leader import LeaderCalls
 from glassraft.supervisor.membership import add_server, remove_server
+from tests.cluster.conftest import MakeConfig, MakeProgram
 from tests.conftest import MakeCluster
 from tests.live import Cluster, Ports, eventually
 
@@ -142,3 +144,27 @@ def test_a_learner_that_nobody_reaches_does_not_count(make_cluster: MakeCluster,
 def _add(calls: LeaderCalls, id: int, port: int) -> None:
     with contextlib.suppress(Fault):
         add_server(calls, id, ("127.0.0.1", port), 1.0)
+
+
+def test_members_from_the_command_line_and_after_a_restart(
+    make_config: MakeConfig, run_cluster: MakeProgram
+) -> None:
+    config = make_config(3)
+    program = run_cluster(config, "--no-worker")
+    leader = program.leader()
+    shown = run_cluster(config, "members")
+    assert shown.end() == 0
+    assert shown.lines == [
+        f"n{node.id}  {node}  votes{', leads' if node.id == leader else ''}" for node in config.nodes
+    ]
+    removed = run_cluster(config, "remove", str(leader))
+    removed.line(f"n{leader} is no member any more")
+    again = run_cluster(config, "remove", "9")
+    again.line("n9 is no member")
+    assert (removed.end(), again.end()) == (0, 2)
+    program.signal(signal.SIGINT)
+    assert program.end() == 0
+    restarted = run_cluster(config, "--no-worker")
+    restarted.line("The cluster has other members by now")
+    assert restarted.leader() in {1, 2, 3} - {leader}
+    assert len(restarted.descendants()) == 2
