@@ -17,6 +17,7 @@ from glassraft.events.writer import EventWriter
 from glassraft.jobqueue import commands, schema
 from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.jobqueue.reader import QueueReader
+from glassraft.raft.configuration import configuration_text
 from glassraft.raft.log import Log
 from glassraft.raft.messages import (
     AppendEntries,
@@ -184,7 +185,7 @@ class RecordingSnapshots:
 
     def put_in_place(self, snapshot: SnapshotMeta) -> tuple[str, str]:
         self.effects.do(f"put in place {snapshot.id}")
-        return f"{snapshot.id}.db", "configuration"
+        return f"{snapshot.id}.db", configuration_text(snapshot.configuration, {}, 0)
 
     def remove_left(self) -> None:
         self.effects.do("remove left")
