@@ -25,6 +25,8 @@ from glassraft.simulation.schedule import (
     DrawFault,
     add_server,
     bad_weather,
+    crash,
+    deafen,
     first_commit,
     isolate,
     lag,
@@ -64,6 +66,9 @@ class Where:
 EVERYWHERE: Final = Where()
 DISTURBED: Final = {"pre_vote": False, "check_quorum": False, "lease_reads": False}
 """Elections as in the paper, which depose leaders oftener."""
+
+LEASES: Final = {"pre_vote": True, "check_quorum": True, "lease_reads": True}
+"""Reads are answered by the leader's lease."""
 
 CHANGES: Final = (add_server, remove_server, split, isolate)
 """Members come and go while links are cut."""
@@ -379,6 +384,14 @@ class OldSnapshotInstalled(Rules):
         return True
 
 
+@misreading("§7", "Votes are durable", Where(raft=DISTURBED))
+class SnapshotForgetsTheVote(Rules):
+    """What is installed replaces all that a server had, its vote too."""
+
+    def vote_survives_installation(self) -> bool:
+        return False
+
+
 # Reads (§8, diss. §6.4)
 
 
@@ -404,6 +417,22 @@ class ReadsBeforeTheFirstCommit(Rules):
 
     def read_may_start(self, log: Log, commit_index: int, current_term: int) -> bool:
         return True
+
+
+@misreading("diss. §6.4.1", "Reads are not stale", Where(3, LEASES, (deafen, silence, crash)))
+class RestartedVoterForgetsItsLeader(Rules):
+    """A voter that has just started votes at once, though a leader may still read by the lease it gave."""
+
+    def has_forgotten_whom_it_heard(self, lease_reads: bool) -> bool:
+        return False
+
+
+@misreading("diss. §6.4.1", "Reads are not stale", Where(3, LEASES, (silence, isolate, split)))
+class LeaseLastsTooLong(Rules):
+    """A leader reads by its lease for longer than its followers stand by it."""
+
+    def lease_lasts_s(self, shortest_s: float) -> float:
+        return 4 * shortest_s
 
 
 # The queue (docs/queue.md, diss. §6.3)
