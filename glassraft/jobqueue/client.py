@@ -8,19 +8,18 @@ worker.py, which runs what is submitted here.
 
 import json
 import os
-import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from glassraft.config import DEFAULT_PATH, load
 from glassraft.errors import BadArgument, GlassraftError
 from glassraft.jobqueue import ids
 from glassraft.jobqueue.canonical import canonical
-from glassraft.jobqueue.commands import MAX_OPEN
-from glassraft.jobqueue.fields import HOUR_MS, LIMITS, SECOND_MS
+from glassraft.jobqueue.client_session import SESSION_TTL_S, Session
+from glassraft.jobqueue.fields import LIMITS
+from glassraft.jobqueue.job_specs import JobSpec, as_mapping, as_wire, has_positions, in_ms, job_text, split
 from glassraft.jobqueue.states import SUCCEEDED
 from glassraft.rpc.codec import carriable
 from glassraft.rpc.faults import Fault
@@ -37,7 +36,6 @@ __all__ = [
 ]
 
 TIMEOUT_S: Final = 15.0
-SESSION_TTL_S: Final = HOUR_MS // SECOND_MS
 LONGEST_POLL_S: Final = 20.0
 """Wait asks again after so long at most, so that a leader that vanished is noticed."""
 
@@ -46,7 +44,6 @@ WAIT_AT_ONCE: Final = 100
 """How many jobs one call waits for: their results have to fit into one answer."""
 
 Nodes: TypeAlias = Sequence[tuple[str, int]] | str | os.PathLike[str]
-JobSpec: TypeAlias = Mapping[str, Any] | Sequence[Any]
 
 
 class JobFailed(GlassraftError):
@@ -74,52 +71,6 @@ class PartlySubmitted(GlassraftError):
         self.submitted = list(submitted)
 
 
-class _Session:
-    """One session: its numbers, and which of them are open.
-
-    A session begins on the nodes with its number 1, so until that has its answer, others wait.
-    """
-
-    def __init__(self, ttl_s: int) -> None:
-        self.id = secrets.token_hex(16) + (f"-{ttl_s}" if ttl_s != SESSION_TTL_S else "")
-        self.has_begun = False
-        self.is_over = False
-        self._last = 0
-        self._open: set[int] = set()
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def number(self, timeout_s: float) -> Iterator[tuple[int, int] | None]:
-        """A number and the lowest one still waited for; None where there is none in time, or ever."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.is_over or self._may_open(), max(0.0, timeout_s))
-            taken = self._take() if not self.is_over and self._may_open() else None
-        try:
-            yield taken
-        finally:
-            if taken is not None:
-                with self._changed:
-                    self._open.discard(taken[0])
-                    self.is_over = self.is_over or not self.has_begun
-                    self._changed.notify_all()
-
-    def end(self) -> None:
-        """The nodes know it no longer."""
-        with self._changed:
-            self.is_over = True
-            self._changed.notify_all()
-
-    def _take(self) -> tuple[int, int]:
-        self._last += 1
-        self._open.add(self._last)
-        return self._last, min(self._open)
-
-    def _may_open(self) -> bool:
-        if not self._open:
-            return True
-        return self.has_begun and self._last + 1 - min(self._open) < MAX_OPEN
-
-
 class JobQueue:
     """A cluster's queue, for any number of threads; each has connections of its own.
 
@@ -142,7 +93,7 @@ class JobQueue:
         self._calls = LeaderCalls(nodes, timeout_s=timeout_s)
         self._ttl_s = session_ttl_s
         self._lock = threading.Lock()
-        self._submits = _Session(session_ttl_s)
+        self._submits = Session(session_ttl_s)
         self._local = threading.local()
 
     @classmethod
@@ -172,7 +123,7 @@ class JobQueue:
         unique_for (s that a finished job still holds its key), after (ids of jobs that must succeed first; in
         submit_many also positions of earlier ones), on_dependency ("cancel" where one does not, or "run" still).
         """
-        job = _job_text({"task": task, "args": args, "kwargs": kwargs, **options})
+        job = job_text({"task": task, "args": args, "kwargs": kwargs, **options})
         return str(self._in_session("Submit", job)["job"])
 
     def submit_many(self, jobs: Iterable[JobSpec]) -> list[str]:
@@ -182,11 +133,11 @@ class JobQueue:
         kwargs). They are split into commands of at most 1,000 jobs and 4 MiB; each command is all
         or none. Raises PartlySubmitted where a later command fails than the first.
         """
-        listed = [_as_mapping(job) for job in jobs]
-        texts = [_job_text(job) for job in listed]
+        listed = [as_mapping(job) for job in jobs]
+        texts = [job_text(job) for job in listed]
         submitted: list[str] = []
-        commands = list(_split(texts))
-        if len(commands) > 1 and any(_has_positions(job) for job in listed):
+        commands = list(split(texts))
+        if len(commands) > 1 and any(has_positions(job) for job in listed):
             raise BadArgument("jobs that come after one another by position must fit into one command")
         for command in commands:
             try:
@@ -243,7 +194,7 @@ class JobQueue:
         return finished
 
     def _finished_of(self, jobs: Sequence[str], wait_s: float) -> Any:
-        answer = self._calls.call("Wait", canonical(jobs), _ms(wait_s), wait_s=wait_s, changes=False)
+        answer = self._calls.call("Wait", canonical(jobs), in_ms(wait_s), wait_s=wait_s, changes=False)
         return json.loads(answer["jobs"])
 
     def result(self, job: str, timeout_s: float | None = None) -> Any:
@@ -297,7 +248,7 @@ class JobQueue:
         rate = settings.get("rate")
         if rate is not None:
             starts, seconds = rate
-            settings["rate"] = [starts, _ms(seconds)]
+            settings["rate"] = [starts, in_ms(seconds)]
         answer = self._in_session("SetQueue", queue, canonical(settings))
         found: dict[str, Any] = json.loads(answer["settings"])
         return found
@@ -307,7 +258,7 @@ class JobQueue:
 
         Fault wrong_state where it runs or has finished, key_held where its key is taken in that queue.
         """
-        wire = canonical([{"job": job, **_wire(changes)}])
+        wire = canonical([{"job": job, **as_wire(changes)}])
         return str(_only(json.loads(self._in_session("Update", wire)["jobs"]))["state"])
 
     def _by_hand(self, method: str, jobs: Iterable[str], *params: Any) -> Sequence[dict[str, Any]]:
@@ -334,7 +285,7 @@ class JobQueue:
         Each job has id, token, task, args, kwargs, queue, attempt, timeout_ms and more. An answer
         that is lost on its way is asked for again, and is the same jobs.
         """
-        params = (worker, canonical(list(queues)), count, _ms(lease), _ms(wait))
+        params = (worker, canonical(list(queues)), count, in_ms(lease), in_ms(wait))
         answer = self._in_session("Take", *params, wait_s=wait)
         taken: Sequence[dict[str, Any]] = json.loads(answer["jobs"])
         return taken
@@ -346,14 +297,14 @@ class JobQueue:
         to be cancelled has cancel_requested, true.
         """
         items_text = canonical([tuple(item) for item in items])
-        return json.loads(self._calls.call("Extend", worker, _ms(lease), items_text)["jobs"])
+        return json.loads(self._calls.call("Extend", worker, in_ms(lease), items_text)["jobs"])
 
     def complete(self, job: str, token: int, result: Any = None, submit: Iterable[JobSpec] = ()) -> str:
         """The attempt succeeded. Returns the job's state. Fault stale_token where it is another's by now.
 
         The jobs in `submit` come to be together with the completion, exactly once, or neither does.
         """
-        jobs = ",".join(_job_text(_as_mapping(each)) for each in submit)
+        jobs = ",".join(job_text(as_mapping(each)) for each in submit)
         more = (f"[{jobs}]",) if jobs else ()
         return str(self._calls.call("Complete", job, token, canonical(result), *more)["state"])
 
@@ -369,7 +320,7 @@ class JobQueue:
 
     def release(self, job: str, token: int, delay: float = 0.0, reason: str = "") -> str:
         """Give a job back, to run in `delay` seconds at the earliest; the attempt does not count."""
-        return str(self._calls.call("Release", job, token, _ms(delay), carriable(reason))["state"])
+        return str(self._calls.call("Release", job, token, in_ms(delay), carriable(reason))["state"])
 
     # Calls
 
@@ -402,27 +353,20 @@ class JobQueue:
                     session.has_begun = True
                 return answer
 
-    def _session_for(self, method: str) -> _Session:
+    def _session_for(self, method: str) -> Session:
         """One for all submissions; for Takes one a thread, as a waiting one would hold the others up."""
         if method == "Take":
-            mine: _Session | None = getattr(self._local, "takes", None)
+            mine: Session | None = getattr(self._local, "takes", None)
             if mine is None or mine.is_over:
-                mine = self._local.takes = _Session(self._ttl_s)
+                mine = self._local.takes = Session(self._ttl_s)
             return mine
         with self._lock:
             if self._submits.is_over:
-                self._submits = _Session(self._ttl_s)
+                self._submits = Session(self._ttl_s)
             return self._submits
 
 
-# What users write, as it travels
-
 _NOTHING: Final = "[]"
-_PLAIN: Final = (
-    *("task", "args", "kwargs", "queue", "priority", "max_attempts"),
-    *("key", "on_conflict", "after", "on_dependency"),
-)
-_SECONDS: Final = ("delay", "at", "deadline", "start_within", "timeout", "lease", "retention", "unique_for")
 
 
 def _only(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -431,72 +375,3 @@ def _only(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if not answer["ok"]:
         raise Fault.named(answer["why"], answer["message"], {"state": answer["state"]})
     return answer
-
-
-def _ms(seconds: float) -> int:
-    if type(seconds) not in (int, float) or not 0 <= seconds < 1e12:
-        raise BadArgument(f"a time must be a number of seconds from 0, not {seconds!r}")
-    return round(seconds * 1_000)
-
-
-def _backoff(parts: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = set(parts) - {"base", "factor", "cap"}
-    if unknown:
-        raise BadArgument(f"backoff has no part {min(unknown)!r}; those known are base, factor, cap")
-    ms = {f"{part}_ms": _ms(parts[part]) for part in ("base", "cap") if part in parts}
-    return ms | ({"factor": _ms(parts["factor"])} if "factor" in parts else {})
-
-
-def _job_text(job: Mapping[str, Any]) -> str:
-    return canonical(_wire(job))
-
-
-def _wire(job: Mapping[str, Any]) -> dict[str, Any]:
-    """A job's options as the nodes take them. They check them; here only what JSON and units need."""
-    wire: dict[str, Any] = {}
-    for name, value in job.items():
-        if value is None:
-            continue
-        if name in _PLAIN:
-            wire[name] = value
-        elif name in _SECONDS:
-            wire[f"{name}_ms"] = _ms(value)
-        elif name == "backoff":
-            wire[name] = _backoff(value)
-        else:
-            known = ", ".join((*_PLAIN, *_SECONDS, "backoff"))
-            raise BadArgument(f"a job has no option {name!r}; those known are {known}")
-    return wire
-
-
-def _has_positions(job: Mapping[str, Any]) -> bool:
-    return any(isinstance(each, int) for each in job.get("after") or ())
-
-
-def _as_mapping(job: JobSpec) -> Mapping[str, Any]:
-    if isinstance(job, Mapping):
-        return job
-    if isinstance(job, str) or not 2 <= len(job) <= 3:
-        raise BadArgument(f"a job is a dict, (task, args) or (task, args, kwargs), not {str(job)[:60]!r}")
-    return dict(zip(("task", "args", "kwargs"), job, strict=False))
-
-
-def _size(text: str) -> int:
-    """What a job can take in a command, where its arguments are JSON within JSON, and on the wire, in XML."""
-    escaped = text.count('"') + text.count("\\")
-    return len(text) + escaped + 4 * (text.count("&") + text.count("<") + text.count(">")) + 100
-
-
-def _split(texts: Iterable[str]) -> Iterator[Sequence[str]]:
-    """Commands' worth of jobs, within its limits; a job beyond them stands alone, to be refused."""
-    command: list[str] = []
-    size = 0
-    for text in texts:
-        more = _size(text)
-        if command and (len(command) == LIMITS.max_items or size + more > LIMITS.max_command_bytes):
-            yield command
-            command, size = [], 0
-        command.append(text)
-        size += more
-    if command:
-        yield command

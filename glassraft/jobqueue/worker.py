@@ -20,8 +20,8 @@ from typing import Any, Final, Protocol
 from glassraft.errors import BadArgument, GlassraftError
 from glassraft.jobqueue import tasks
 from glassraft.jobqueue.canonical import parse
-from glassraft.jobqueue.client import JobSpec
 from glassraft.jobqueue.fields import check_name
+from glassraft.jobqueue.job_specs import JobSpec
 from glassraft.jobqueue.slot import CannotStart, ProcessDied, Slot, TimedOut
 from glassraft.jobqueue.tasks import Done, Task
 from glassraft.rpc.faults import Fault

@@ -145,7 +145,7 @@ def test_a_job_whose_lease_is_lost_is_ended(queue: MachineQueue, start: Start, t
 def test_a_job_can_read_that_it_is_to_stop(queue: MachineQueue, start: Start, tmp_path: Path) -> None:
     flag = tmp_path / "begun"
     job = queue.submit("stops_when_told", str(flag))
-    start(lease_s=1.0)
+    start(lease_s=3.0)
     queue.until(job, lambda shown: flag.exists())
     queue.command("Cancel", commands.check_cancel([job]))
     shown = queue.finished(job)
@@ -159,7 +159,7 @@ def test_a_job_can_read_that_it_is_to_stop(queue: MachineQueue, start: Start, tm
 
 def test_a_cancelled_job_that_raises_is_cancelled(queue: MachineQueue, start: Start, tmp_path: Path) -> None:
     job = queue.submit("slow", 60, timeout_ms=1_000)
-    start(lease_s=1.0)
+    start(lease_s=3.0)
     queue.until(job, lambda shown: shown["state"] == "running")
     queue.command("Cancel", commands.check_cancel([job]))
     assert queue.finished(job)["state"] == "cancelled"
