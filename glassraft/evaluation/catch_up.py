@@ -110,9 +110,12 @@ class CatchUp:
                 )
                 watched_from = time.monotonic()
                 time.sleep(BEFORE_S)
+                committed = self._state(leader)["commit_index"]
                 began = time.monotonic()
                 self._cluster.supervisor.start(follower)
-                self._wait(lambda: self._is_near(follower, leader), "the follower did not catch up")
+                self._wait(
+                    lambda: self._has_caught_up(follower, leader, committed), "the follower did not catch up"
+                )
                 caught_up = time.monotonic()
                 time.sleep(AFTER_S)
             finally:
@@ -130,9 +133,10 @@ class CatchUp:
     def _state(self, node: int) -> dict[str, Any]:
         return ask_state(self._cluster.config, node, STATE_TIMEOUT_S)
 
-    def _is_near(self, follower: int, leader: int) -> bool:
-        behind = self._state(leader)["commit_index"] - self._state(follower)["last_applied"]
-        return bool(behind <= NEAR_ENTRIES)
+    def _has_caught_up(self, follower: int, leader: int, committed: int) -> bool:
+        """Whether it has all that was committed when it was started, and nearly all that was since."""
+        applied = self._state(follower)["last_applied"]
+        return bool(applied >= max(committed, self._state(leader)["commit_index"] - NEAR_ENTRIES))
 
     def _wait(self, condition: Callable[[], bool], otherwise: str) -> None:
         deadline = time.monotonic() + TIMEOUT_S
