@@ -28,8 +28,11 @@ from glassraft.simulation.schedule import (
     crash,
     deafen,
     first_commit,
+    forgetful_voters,
+    hand_over_unheard,
     isolate,
     lag,
+    late_answers,
     remove_server,
     silence,
     split,
@@ -452,3 +455,32 @@ class LeaseHonouredAfterItRanOut(QueueRules):
 
     def token_is_valid(self, state: str, current_token: int, token: int) -> bool:
         return state == "running" and token <= current_token
+
+
+# Leases (diss. §6.4.1)
+
+LEASED: Final = {"check_quorum": True, "lease_reads": True}
+
+
+@misreading("diss. §6.4.1", "Reads are not stale", Where(3, LEASED, (late_answers,)))
+class LeaseCountsFromTheAnswer(Rules):
+    """A lease is counted from when the answer came, though its sender may have stood by for long by then."""
+
+    def lease_counts_from(self, sent_at: float, answered_at: float) -> float:
+        return answered_at
+
+
+@misreading("diss. §6.4.1", "Reads are not stale", Where(3, LEASED, (hand_over_unheard,)))
+class LeaseKeptInATransfer(Rules):
+    """A leader reads under its lease though it has told another to stand."""
+
+    def lease_survives_transfer(self) -> bool:
+        return True
+
+
+@misreading("diss. §6.4.1", "Reads are not stale", Where(3, LEASED, (forgetful_voters,)))
+class ForgetsWhomItHeard(Rules):
+    """With leases on, a server that starts anew votes at once."""
+
+    def has_forgotten_whom_it_heard(self, lease_reads: bool) -> bool:
+        return False

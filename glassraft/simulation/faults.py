@@ -8,6 +8,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from glassraft.simulation.coups import COUPS
 from glassraft.simulation.node import ArmedCut
 from glassraft.simulation.schedule import Fault
 
@@ -199,6 +200,12 @@ def _transfer(world: "World", fault: Fault) -> None:
     world.operator.transfer(members[fault.count % len(members)])
 
 
+def _coup(world: "World", fault: Fault) -> None:
+    node = _target(world, fault.who)
+    if node is not None:
+        COUPS[fault.effect](world, node, fault.count)
+
+
 KINDS: Final[Mapping[str, Callable[["World", Fault], None]]] = {
     "crash": _crash,
     "cut": _cut,
@@ -218,4 +225,5 @@ KINDS: Final[Mapping[str, Callable[["World", Fault], None]]] = {
     "add_server": _add_server,
     "remove_server": _remove_server,
     "transfer": _transfer,
+    "coup": _coup,
 }

@@ -193,6 +193,26 @@ def transfer(random: Random, at: float) -> Fault:
     return Fault(at, "transfer", count=random.randrange(1 << 16))
 
 
+def forgetful_voters(random: Random, at: float) -> Fault:
+    """Voters start anew just when a server asks that has not heard the leader for long."""
+    return Fault(at, "coup", "leader", effect="forgetful_voters", count=random.randrange(8))
+
+
+def hand_over_unheard(random: Random, at: float) -> Fault:
+    """A leader hands over and hears nothing of it."""
+    return Fault(at, "coup", "leader", effect="hand_over_unheard")
+
+
+def late_answers(random: Random, at: float) -> Fault:
+    """What a leader is answered takes long, and soon nobody hears it."""
+    return Fault(at, "coup", "leader", effect="late_answers")
+
+
+def coup(random: Random, at: float) -> Fault:
+    """Another leader is made while the old one may still believe in its lease."""
+    return random.choice((forgetful_voters, hand_over_unheard, late_answers))(random, at)
+
+
 DrawFault = Callable[[Random, float], Fault]
 
 KINDS: Final[tuple[DrawFault, ...]] = (
@@ -219,6 +239,7 @@ KINDS: Final[tuple[DrawFault, ...]] = (
     add_server,
     remove_server,
     transfer,
+    coup,
     bad_weather,
     bad_weather,
 )

@@ -110,6 +110,8 @@ class World:
         self.operator = Operator(self)
         self.stillborn: list[Fault] = []
         self.all_is_calm = True
+        self.clients_cut_until = 0.0
+        """Until when (seconds) no client reaches a node while faults go on."""
         """No faults, for the time being or for good."""
         self.finished = False
         self.clients_leader: int | None = None
@@ -208,7 +210,11 @@ class World:
 
     def client_message_lost(self) -> bool:
         """Whether a message between a client and a node is lost: as often as one between nodes."""
-        return not self.all_is_calm and self._client_random.random() < self.settings.client_loss
+        if self.all_is_calm:
+            return False
+        return (
+            self.time.now < self.clients_cut_until or self._client_random.random() < self.settings.client_loss
+        )
 
     # Nodes
 
