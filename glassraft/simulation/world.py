@@ -248,7 +248,7 @@ class World:
 
     def crash(self, node: Node, down_s: float, *, power: bool) -> None:
         """The process ends, and starts again after so long."""
-        if node.replica is None:
+        if node.replica is None or self.all_is_calm:  # the end of a turn came after that of the storm
             return
         if node.clock.busy_until > self.time.now:  # its turn goes on to then
             return self.at(node.clock.busy_until, partial(self.crash, node, down_s, power=power))
