@@ -37,4 +37,4 @@ def test_a_transcript_names_every_fault_and_election() -> None:
     assert sum(line.startswith("fault: ") for line in lines) == sum(
         len(storm.faults) for storm in result.schedule
     )
-    assert sum("role=leader" in line for line in lines) == result.coverage["elections"]
+    assert sum(" leads term " in line for line in lines) == result.coverage["elections"]
