@@ -179,7 +179,7 @@ class OldVotesCount(Rules):
         return True
 
 
-@misreading("§5.2", "Elected by a majority")
+@misreading("§5.2", "Elected by a majority", Where(5, DISTURBED, (bad_weather, split)))
 class VotesCountedTwice(Rules):
     """Votes are counted, not voters: a reply that arrives twice counts twice."""
 
