@@ -43,9 +43,6 @@ Action = Callable[[], None]
 ASKS_WHO_BELIEVES = 0.3
 """How often a client asks a node that takes itself for the leader, and not the one that others found."""
 
-EVENTS_AT_ONE_TIME = 100_000
-"""More than ever happens at one moment: time that stands still is a fault of its own."""
-
 
 FIRST_PORT = 7_000
 """Of the addresses that machines have in name."""
