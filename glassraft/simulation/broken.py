@@ -25,8 +25,6 @@ from glassraft.simulation.schedule import (
     DrawFault,
     add_server,
     bad_weather,
-    crash,
-    deafen,
     first_commit,
     forgetful_voters,
     hand_over_unheard,
@@ -69,9 +67,6 @@ class Where:
 EVERYWHERE: Final = Where()
 DISTURBED: Final = {"pre_vote": False, "check_quorum": False, "lease_reads": False}
 """Elections as in the paper, which depose leaders oftener."""
-
-LEASES: Final = {"pre_vote": True, "check_quorum": True, "lease_reads": True}
-"""Reads are answered by the leader's lease."""
 
 CHANGES: Final = (add_server, remove_server, split, isolate)
 """Members come and go while links are cut."""
@@ -422,22 +417,6 @@ class ReadsBeforeTheFirstCommit(Rules):
         return True
 
 
-@misreading("diss. §6.4.1", "Reads are not stale", Where(3, LEASES, (deafen, silence, crash)))
-class RestartedVoterForgetsItsLeader(Rules):
-    """A voter that has just started votes at once, though a leader may still read by the lease it gave."""
-
-    def has_forgotten_whom_it_heard(self, lease_reads: bool) -> bool:
-        return False
-
-
-@misreading("diss. §6.4.1", "Reads are not stale", Where(3, LEASES, (silence, isolate, split)))
-class LeaseLastsTooLong(Rules):
-    """A leader reads by its lease for longer than its followers stand by it."""
-
-    def lease_lasts_s(self, shortest_s: float) -> float:
-        return 4 * shortest_s
-
-
 # The queue (docs/queue.md, diss. §6.3)
 
 
@@ -484,3 +463,11 @@ class ForgetsWhomItHeard(Rules):
 
     def has_forgotten_whom_it_heard(self, lease_reads: bool) -> bool:
         return False
+
+
+@misreading("diss. §6.4.1", "Reads are not stale", Where(3, LEASED, (silence, isolate, split)))
+class LeaseLastsTooLong(Rules):
+    """A leader reads by its lease for longer than its followers stand by it."""
+
+    def lease_lasts_s(self, shortest_s: float) -> float:
+        return 4 * shortest_s

@@ -26,7 +26,6 @@ RARE = {
     "overwritten-configuration-kept",
     "reads-before-the-first-commit",
     "reads-confirmed-by-earlier-rounds",
-    "restarted-voter-forgets-its-leader",
     "snapshot-forgets-the-vote",
     "snapshot-throws-the-log-away",
     "two-changes-at-once",
