@@ -190,6 +190,9 @@ def _add_server(world: "World", fault: Fault) -> None:
 
 
 def _remove_server(world: "World", fault: Fault) -> None:
+    raft = world.settings.raft
+    if not (raft.pre_vote or raft.check_quorum):
+        return  # without them who was removed disturbs the others for ever (diss. §4.2.3)
     node = _target(world, fault.who)
     if node is not None and len(world.cluster) > FEWEST_MEMBERS:
         world.operator.change("remove", node.id)
