@@ -23,19 +23,22 @@ def on_state_machine_synced(server: "Server", event: "StateMachineSynced") -> No
 
 def wants_sync(server: "Server") -> bool:
     """Whether the state machine's file must be synced before another stride can go from the log."""
-    if server.sync_under_way:
-        return False
-    could_go = min(server.last_applied, _last_unneeded(server))
+    first_unsynced = max(server.synced_index, server.log.base.index)
     stride = server.settings.compact_entries
-    server.sync_under_way = could_go - max(server.synced_index, server.log.base.index) >= stride
+    # What the tail keeps is looked at last, since this is asked with every Ready.
+    if server.sync_under_way or server.last_applied - first_unsynced < stride:
+        return False
+    server.sync_under_way = _last_unneeded(server) - first_unsynced >= stride
     return server.sync_under_way
 
 
 def compact_a_stride(server: "Server") -> "LogPosition | None":
     """Let the oldest entries go, if it is time; the log's new base."""
     log, stride = server.log, server.settings.compact_entries
-    may_go = min(server.rules.highest_compactable(server.synced_index), _last_unneeded(server))
-    if may_go - log.base.index < stride or server.now <= server.compacted_at:
+    held_on_disk = server.rules.highest_compactable(server.synced_index)
+    if held_on_disk - log.base.index < stride or server.now <= server.compacted_at:
+        return None
+    if _last_unneeded(server) - log.base.index < stride:
         return None
     server.compacted_at = server.now
     was = log.first_index

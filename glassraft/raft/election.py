@@ -187,7 +187,13 @@ def quorum_heard_at(server: "Server") -> float:
 
 
 def quorum_deadline(server: "Server") -> float:
-    """When this leader steps down unless a majority answers before (diss. §6.2)."""
+    """When this leader steps down unless a majority answers before (diss. §6.2), or looks whether one has.
+
+    An answer only ever puts it off, so it is worked out anew only once it has come.
+    """
     if not server.settings.check_quorum:
         return NEVER
-    return server.rules.leads_until(quorum_heard_at(server), server.settings.election_longest_s)
+    if server.now >= server.quorum_due:
+        heard_at = quorum_heard_at(server)
+        server.quorum_due = server.rules.leads_until(heard_at, server.settings.election_longest_s)
+    return server.quorum_due

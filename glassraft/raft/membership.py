@@ -69,6 +69,7 @@ def use_newest_configuration(server: "Server", why: str) -> None:
     configuration = server.configuration
     server.members = configuration.members
     server.peers = tuple(member for member in server.members if member != server.id)
+    server.quorum_due = 0.0  # a majority of others
     if server.role == "leader":
         _look_after_others(server)
     server.note(

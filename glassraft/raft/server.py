@@ -11,7 +11,7 @@ reads.py (diss. §6.4), membership.py (diss. §4) and transfer.py (diss. §3.10)
 are in rules.py. `now` is monotonic seconds, from outside; so is all randomness.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any
 
@@ -149,6 +149,7 @@ class Server:
         self.progress: dict[int, Progress] = {}
         self.round = 0
         self.heartbeat_due = 0.0
+        self.quorum_due = 0.0
         self.waiting_reads: list[reads.WaitingRead] = []
         self.catch_ups: dict[int, membership.CatchUp] = {}
         self.leavers: dict[int, membership.Leaver] = {}
@@ -312,6 +313,7 @@ class Server:
         self.votes = {}
         self.pre_vote = None
         self.progress = {peer: self.new_progress() for peer in self.peers}
+        self.quorum_due = 0.0
         membership.watch_learners(self)
         self.gave_lease_up = False
         self.heartbeat_due = self.now + self.settings.heartbeat_s
@@ -434,11 +436,11 @@ class Server:
 
     # Whom a leader sends entries
 
-    def followers(self) -> Iterator[tuple[int, Progress]]:
+    def followers(self) -> Iterable[tuple[int, Progress]]:
         """All members but itself, and who was removed and does not know it yet."""
-        yield from self.progress.items()
-        for id, leaver in self.leavers.items():
-            yield id, leaver.progress
+        if not self.leavers:
+            return self.progress.items()
+        return [*self.progress.items(), *((id, leaver.progress) for id, leaver in self.leavers.items())]
 
     def progress_of(self, peer: int) -> Progress | None:
         """What this leader knows of a follower's log; None where it is none of its followers."""
