@@ -225,7 +225,6 @@ class _Connection:
         self._in_method = False
         self._call: Call | None = None  # the call that has no answer yet
         self._early: bytes | None = None  # what is left to send of an early answer
-        self._short = False  # whether the last call was
         self._resting = threading.Semaphore(0)
         self._reader = MessageReader(
             accepted, max_body=server.limits.max_body, before_receive=self._before_receive
@@ -273,15 +272,15 @@ class _Connection:
             self.deadline = _NEVER
             self._keep_alive = request.keep_alive
             self._answer(request.body)
-            self._rest_after_short_calls()
+            if self._server.table.is_short(request.body):
+                self._rest()
         self._await_earlier_answer()
 
     # Short calls, which the reception's thread serves
 
-    def _rest_after_short_calls(self) -> None:
-        """Let the reception read on, until something comes that is no short call."""
-        if self._short and self._keep_alive and not self._reader.has_bytes:
-            self._short = False
+    def _rest(self) -> None:
+        """After a short call: let the reception read on, until something comes that is none."""
+        if self._keep_alive and not self._reader.has_bytes:
             self._stage = "idle"
             self.deadline = time.monotonic() + self._idle_timeout_s
             if self._server.reception.take_in(self):
@@ -349,7 +348,6 @@ class _Connection:
         try:
             method, params = decode_call(body)
             self._call = Call(method, self._peer, self.alive, self._respond)
-            self._short = self._server.table.is_short(body)
             value = self._server.table.call(self._call, params)
             if value is LATER:
                 return None

@@ -283,10 +283,11 @@ class RaftStore:
             "INSERT INTO log VALUES (?, ?, ?, ?)",
             [(entry.index, entry.term, entry.kind, entry.command) for entry in entries],
         )
-        self.connection.executemany(
-            "INSERT INTO membership VALUES (?, ?, ?)",
-            [(entry.index, entry.term, entry.command) for entry in entries if entry.kind == "configuration"],
-        )
+        for entry in entries:
+            if entry.kind == "configuration":
+                self.connection.execute(
+                    "INSERT INTO membership VALUES (?, ?, ?)", (entry.index, entry.term, entry.command)
+                )
 
     def compact(self, base: LogPosition) -> None:
         """Let the entries up to `base` go, in one transaction (§7). The queue's file must hold them on disk.
