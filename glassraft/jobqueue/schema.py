@@ -184,8 +184,11 @@ CREATE TABLE counts (
 """
 
 WRITES: Final[Mapping[str, str]] = {
+    "plain job": "INSERT INTO jobs (id, state, queue, task, priority, submitted_ms, at_ms, max_attempts,"
+    " timeout_ms, lease_ms, backoff_base_ms, backoff_factor, backoff_cap_ms, size)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "job": "INSERT INTO jobs (id, state, queue, task, priority, submitted_ms, at_ms, max_attempts,"
-    " timeout_ms, lease_ms, backoff_base_ms, backoff_factor, backoff_cap_ms, deadline_ms, retention_ms, size,"
+    " timeout_ms, lease_ms, backoff_base_ms, backoff_factor, backoff_cap_ms, size, deadline_ms, retention_ms,"
     " key, unique_for_ms, waits_for, delay_ms, linked,"
     " on_dependency) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "job arguments": "INSERT INTO arguments (job, args, kwargs) VALUES (?,?,?)",

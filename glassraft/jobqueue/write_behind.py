@@ -14,7 +14,7 @@ from glassraft.jobqueue.schema import WRITES
 
 Row = tuple[Any, ...]
 
-ONLY_ADDED: Final = ("job", "job arguments", "history", "due")
+ONLY_ADDED: Final = ("plain job", "job", "job arguments", "history", "due")
 """Inserts whose order among each other does not matter."""
 
 
