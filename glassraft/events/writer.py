@@ -18,6 +18,9 @@ from glassraft.json_encoder import make_encoder
 DISK_RETRY_S = 1.0
 """After a write failed, how long events are only counted before the disk is tried again."""
 
+_Buffered = tuple[int, int, float, float, str, int, str, dict[str, object] | str]
+"""An event without its line yet: number, Lamport clock, wall and monotonic clock, name, term, why, fields."""
+
 
 class EventWriter:
     """The event log of one node. All methods may be called from any thread.
@@ -61,7 +64,7 @@ class EventWriter:
         self._first_seq = self._seq + 1
         self._state_seq = 0
         self._state_due = self._file is None or self._file.size == 0
-        self._buffer: list[str] = []
+        self._buffer: list[_Buffered] = []
         self._ring: list[str] = [""] * max(ring, 2)
         self._rotate_at = max_bytes
         self._retry_at: float | None = None
@@ -85,12 +88,15 @@ class EventWriter:
                 self._clock = max(self._clock, clock)
 
     def write(self, event: str, term: int, /, why: str = "", **fields: object) -> None:
-        """Number and buffer one event. `event` is a name of types.EVENTS, the fields are its own."""
+        """Number and buffer one event. `event` is a name of types.EVENTS, the fields are its own.
+
+        The line is made by the flush, when nobody waits for an answer any more: what the fields hold
+        must not change until then.
+        """
         if self._state_due:
             self._write_state()
-        text = _encode(fields) if fields else "{}"
         with self._lock:
-            self._add(event, term, why, text)
+            self._add(event, term, why, fields)
         if event == "start":
             self._write_state()
 
@@ -133,23 +139,30 @@ class EventWriter:
                 self._file.close()
                 self._file = None
 
-    def _add(self, event: str, term: int, why: str, text: str) -> None:
-        """Number, stamp, buffer and remember one line; the caller holds the lock."""
-        self._seq = seq = self._seq + 1
-        self._clock = clock = self._clock + 1
-        reason = f',"why":{_quote(why)}' if why else ""
-        rest = "}" if text == "{}" else "," + text[1:]
-        line = (
-            f'{{"ts":{self._now():.6f},"mono":{self._mono():.6f},"clock":{clock}{self._node_text}{seq}'
-            f',"event":"{event}","term":{term}{reason}{rest}'
-        )
-        self._buffer.append(line)
-        self._ring[seq % len(self._ring)] = line
+    def _add(self, event: str, term: int, why: str, fields: dict[str, object] | str) -> None:
+        """Number, stamp and buffer one event; the caller holds the lock."""
+        self._seq += 1
+        self._clock += 1
+        self._buffer.append((self._seq, self._clock, self._now(), self._mono(), event, term, why, fields))
 
     def _add_state(self, fields: dict[str, object]) -> None:
         term = fields.pop("term", 0)
+        # The state goes on changing, so it is put into words at once.
         self._add("state", int(term) if isinstance(term, int) else 0, "", _encode(fields))
         self._state_seq = self._seq
+
+    def _line(self, event: _Buffered) -> str:
+        """Make an event's line and remember it; the caller holds the lock."""
+        seq, clock, ts, mono, name, term, why, fields = event
+        text = fields if isinstance(fields, str) else _encode(fields)
+        reason = f',"why":{_quote(why)}' if why else ""
+        rest = "}" if text == "{}" else "," + text[1:]
+        line = (
+            f'{{"ts":{ts:.6f},"mono":{mono:.6f},"clock":{clock}{self._node_text}{seq}'
+            f',"event":"{name}","term":{term}{reason}{rest}'
+        )
+        self._ring[seq % len(self._ring)] = line
+        return line
 
     def _write_state(self) -> None:
         self._state_due = False
@@ -160,7 +173,8 @@ class EventWriter:
     def _take(self) -> list[str]:
         """The buffered lines, which count as shown from now on."""
         with self._lock:
-            lines, self._buffer = self._buffer, []
+            lines = [self._line(event) for event in self._buffer]
+            self._buffer.clear()
             self._shown = self._seq
         return lines
 
@@ -168,9 +182,9 @@ class EventWriter:
         """The buffered lines, and a new `state` line that comes right after them."""
         fields = dict(self._whole_state())
         with self._lock:
-            lines, self._buffer = self._buffer, []
             self._add_state(fields)
-            state = self._buffer.pop()
+            *lines, state = [self._line(event) for event in self._buffer]
+            self._buffer.clear()
             self._shown = self._seq
         return lines, state
 
