@@ -5,8 +5,8 @@ alone. Next: queue_store.py, for what is applied; raft/server.py, for who decide
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from glassraft.raft.configuration import Address, Configuration, addresses_in, parse_configuration
@@ -214,9 +214,12 @@ class RaftStore:
 
     def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
         """Make all of it durable, in one transaction and one sync. Raises DiskFailed; then nothing was written."""
-        with self._transaction():
+
+        def write() -> None:
             self._write_state(hard_state, truncate_from)
             self._insert(entries)
+
+        self._durably(write)
         if hard_state is not None:
             self.hard_state = hard_state
 
@@ -234,7 +237,8 @@ class RaftStore:
         Either all of it is durable, the file's name with it, or nothing. Raises DiskFailed.
         """
         snapshot = installation.snapshot
-        with self._transaction():
+
+        def write() -> None:
             execute = self.connection.execute
             self._write_state(hard_state, truncate_from)
             if not installation.keeps_log:
@@ -245,6 +249,8 @@ class RaftStore:
             execute("INSERT INTO membership VALUES (?, 0, ?)", (snapshot.configuration_index, configuration))
             execute("UPDATE snapshot SET queue_file = ?", (queue_file,))
             self._insert(entries)
+
+        self._durably(write)
         if hard_state is not None:
             self.hard_state = hard_state
         self.queue_file = queue_file
@@ -258,13 +264,12 @@ class RaftStore:
             execute("DELETE FROM terms WHERE first_idx >= ?", (truncate_from,))
             execute("DELETE FROM membership WHERE idx >= ?", (truncate_from,))
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All that is done within becomes durable together, or nothing of it."""
+    def _durably(self, write: Callable[[], None]) -> None:
+        """All that `write` does becomes durable together, or nothing of it."""
         with translated_errors(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
-                yield
+                write()
                 self.connection.execute("COMMIT")
             except BaseException:
                 if self.connection.in_transaction:
@@ -294,8 +299,7 @@ class RaftStore:
 
         Raises DiskFailed; then nothing was written.
         """
-        with self._transaction():
-            self._cut_below(base)
+        self._durably(lambda: self._cut_below(base))
 
     def _cut_below(self, base: LogPosition) -> None:
         execute = self.connection.execute
