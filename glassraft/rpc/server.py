@@ -281,8 +281,7 @@ class _Connection:
     def _rest(self) -> None:
         """After a short call: let the reception read on, until something comes that is none."""
         if self._keep_alive and not self._reader.has_bytes:
-            self._stage = "idle"
-            self.deadline = time.monotonic() + self._idle_timeout_s
+            self._be_idle()
             if self._server.reception.take_in(self):
                 self._resting.acquire()
 
@@ -307,7 +306,15 @@ class _Connection:
         self._busy = True
         self.deadline = _NEVER
         self._answer(body, at_once=True)
+        with self._lock:
+            if self._call is None:
+                self._be_idle()
         return True
+
+    def _be_idle(self) -> None:
+        """The next call may be long in coming."""
+        self._stage = "idle"
+        self.deadline = time.monotonic() + self._idle_timeout_s
 
     # Any call
 
@@ -376,6 +383,8 @@ class _Connection:
                 return
             self._answering.notify()
             self._busy = False
+            if self._stage == "idle":
+                self._be_idle()
         if rest or not self._keep_alive or self._server.stopping:
             self.cut()
 
@@ -392,8 +401,8 @@ class _Connection:
 
     def _before_receive(self, stage: Stage, length: int) -> None:
         if stage == "idle":
-            self.deadline = time.monotonic() + self._idle_timeout_s
-        elif stage != self._stage:
+            return self._be_idle()
+        if stage != self._stage:
             self.deadline = self._patience(length)
         self._stage = stage
 

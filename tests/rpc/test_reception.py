@@ -154,6 +154,33 @@ def test_a_resting_connection_that_is_idle_for_too_long_is_closed(serve: Any, ra
     assert client.read_all() == b""
 
 
+def test_a_resting_connection_is_idle_again_once_its_later_call_is_answered(serve: Any, raw: Any) -> None:
+    served = serve(idle_timeout_s=0.3)
+    client = raw(served.port)
+    reader = rest(served, client)
+    client.send(short())
+    assert served.short.entered.acquire(timeout=PATIENCE_S)
+    served.short.calls[0].respond("late")
+    assert b"late" in reader.read_response().body
+    assert client.read_all() == b""
+
+
+def test_after_a_refused_short_call_a_resting_connection_may_be_idle_for_its_whole_time(
+    serve: Any, raw: Any
+) -> None:
+    served = serve(header_timeout_s=0.1)
+    client = raw(served.port)
+    reader = rest(served, client)
+    client.send(request_bytes("127.0.0.1", encode_call("ShortRefuse", ["fault"])))
+    assert b"not the leader" in reader.read_response().body
+    [connection] = served.server._snapshot()
+    deadline = time.monotonic() + PATIENCE_S
+    while connection.deadline < time.monotonic() + served.server.limits.idle_timeout_s / 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert not connection.is_cut
+
+
 def test_stopping_ends_resting_connections(serve: Any, raw: Any) -> None:
     served = serve()
     client = raw(served.port)
