@@ -14,6 +14,7 @@ from glassraft.raft.configuration import Configuration, parse_configuration
 from glassraft.raft.log import Log
 from glassraft.raft.messages import EMPTY_LOG, Entry, LogPosition
 from glassraft.raft.ready import NEVER_STARTED, HardState, Installation, Persisted
+from glassraft.replica import environment
 
 FIRST_QUEUE_FILE = "queue"
 
@@ -21,7 +22,7 @@ Effect = Callable[[str], None]
 """Called between two effects with the name of the next one; raises where the node is to be cut."""
 
 
-class Disk(Protocol):
+class Disk(environment.Disk, Protocol):
     """A node's raft disk, over all its lives."""
 
     @property
@@ -37,26 +38,6 @@ class Disk(Protocol):
 
     def history(self, first: Configuration) -> list[tuple[int, Configuration]]:
         """The configurations on disk, each with its entry's index; `first` is what the cluster was made of."""
-
-    def save(self, hard_state: HardState | None, truncate_from: int | None, entries: Sequence[Entry]) -> None:
-        """Durable when it returns."""
-
-    def install(
-        self,
-        hard_state: HardState | None,
-        truncate_from: int | None,
-        entries: Sequence[Entry],
-        installation: Installation,
-        queue_file: str,
-        configuration: str,
-    ) -> None:
-        """save(), and a snapshot takes the log's place, together."""
-
-    def compact(self, base: LogPosition) -> None:
-        """The entries up to `base` go."""
-
-    def persisted(self, last_log: LogPosition) -> Persisted:
-        """What the server is told then."""
 
     def stop(self, random: Random, *, power: bool) -> None:
         """The process is gone; `power`: so is everything that was not synced."""

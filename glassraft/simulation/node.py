@@ -18,8 +18,9 @@ from glassraft.raft.ready import HardState, Installation, Note, Persisted
 from glassraft.raft.server import Server
 from glassraft.replica.arrivals import Arrival, TimePassed
 from glassraft.replica.cluster_clock import ClusterClock
+from glassraft.replica.environment import Snapshots
 from glassraft.replica.state import event_state
-from glassraft.replica.turn import Replica, Snapshots, turn
+from glassraft.replica.turn import Replica, turn
 from glassraft.simulation.clock import NodeClock
 from glassraft.simulation.disks import Disk
 from glassraft.simulation.network import Uplink

@@ -17,6 +17,7 @@ from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.jobqueue.rules import QueueRules
 from glassraft.raft.configuration import Configuration, configuration_text
 from glassraft.raft.messages import EMPTY_LOG, Entry, LogPosition
+from glassraft.replica import environment
 from glassraft.simulation.disks import FIRST_QUEUE_FILE, Disk, Effect
 
 COMMITS_AT_RISK = 12
@@ -26,23 +27,13 @@ SMALL_PAGES = 1_024
 """Bytes of a page of the database in memory: its images are small, and quick to take."""
 
 
-class QueueFile(Protocol):
+class QueueFile(environment.Queue, Protocol):
     """A node's queue, over all its lives."""
 
-    machine: Machine
     connection: sqlite3.Connection
 
     def open(self) -> None:
         """A new machine on what is there."""
-
-    def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Apply in order; one outcome each."""
-
-    def commit(self) -> None:
-        """Let readers have what was applied."""
-
-    def go_on_from(self, file: str) -> None:
-        """Be an installed snapshot from now on."""
 
     def stop(self, random: Random, *, power: bool) -> None:
         """The process is gone; `power`: so are perhaps its last commits."""

@@ -19,7 +19,7 @@ from glassraft.raft.configuration import Address, Configuration
 from glassraft.raft.messages import Entry, Message
 from glassraft.raft.reads import has_lease
 from glassraft.raft.ready import Note
-from glassraft.replica.turn import Watchers
+from glassraft.replica.environment import Watchers
 from glassraft.simulation import faults
 from glassraft.simulation.calls import Call
 from glassraft.simulation.checks import Broken, Checks
