@@ -39,7 +39,7 @@ from glassraft.replica.driver import Driver
 from glassraft.replica.peers import Peer, PeerNetwork
 from glassraft.replica.recorder import Recorder
 from glassraft.replica.service import Service
-from glassraft.replica.snapshots import SnapshotKeeper
+from glassraft.replica.snapshots import OwnThread, SnapshotKeeper
 from glassraft.replica.state import event_state
 from glassraft.replica.turn import Replica
 from glassraft.rpc.leader import LeaderCalls
@@ -148,11 +148,12 @@ class Node:
             ring=EVENTS_IN_MEMORY,
             whole_state=lambda: event_state(self.replica),
         )
+        self.own_thread = OwnThread(lambda arrival: self.driver.bring(arrival))
         self.snapshots = SnapshotKeeper(
             node_files.SnapshotNames(self.config.raft_file(self.id)),
             self.files.raft.identity,
             self.files.queue,
-            lambda arrival: self.driver.bring(arrival),
+            self.own_thread.later,
         )
         self.replica = Replica(
             make_server=lambda opening: Server(
@@ -215,7 +216,7 @@ class Node:
             names=addresses,
             reason="started",
         )
-        self.snapshots.start()
+        self.own_thread.start()
         self.replica.meet_members()
         self.rpc.start()
         self.driver.start()
@@ -228,7 +229,7 @@ class Node:
         self.rpc.stop(STOP_GRACE_S)
         self.network.stop()
         self.driver.stop()
-        self.snapshots.stop()
+        self.own_thread.stop()
         self.writer.write("stop", self.replica.server.current_term, reason=reason)
         self.writer.close()
         self.files.close()

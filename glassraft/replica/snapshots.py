@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Protocol
 
 from glassraft.raft.messages import SnapshotMeta
 from glassraft.raft.ready import Chunk
@@ -26,7 +27,6 @@ from glassraft.replica.arrivals import (
 from glassraft.storage import snapshot_file
 from glassraft.storage.identity import DamagedFile, DiskFailed, Identity
 from glassraft.storage.node_files import SnapshotNames
-from glassraft.storage.queue_store import QueueStore
 
 STOP_S = 5.0
 """How long a stopping node waits for the work under way; what is left of it does no harm."""
@@ -41,20 +41,21 @@ class _Incoming:
     configuration: str = ""
 
 
-class SnapshotKeeper:
-    """One node's, beside its driver. `bring` hands over what arrives; it is called from the thread."""
+Work = Callable[[], Arrival | None]
+"""A piece of work beside the turns; what it comes to arrives at the node."""
 
-    def __init__(
-        self, names: SnapshotNames, identity: Identity, queue: QueueStore, bring: Callable[[Arrival], None]
-    ) -> None:
-        self._names = names
-        self._identity = identity
-        self._queue = queue
+
+class OwnThread:
+    """The thread of a node that goes through such work; from it `bring` is called with what arrives."""
+
+    def __init__(self, bring: Callable[[Arrival], None]) -> None:
         self._bring = bring
-        self._incoming: _Incoming | None = None
-        self._received = 0
-        self._work: SimpleQueue[Callable[[], Arrival | None] | None] = SimpleQueue()
+        self._work: SimpleQueue[Work | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._go_through, name="snapshots", daemon=True)
+
+    def later(self, work: Work) -> None:
+        """Do this after all that was asked for before. Never blocks."""
+        self._work.put(work)
 
     def start(self) -> None:
         """Begin to work."""
@@ -75,6 +76,34 @@ class SnapshotKeeper:
             if arrival is not None:
                 self._bring(arrival)
 
+
+class KeptQueue(Protocol):
+    """The queue's file that snapshots are made of: storage.QueueStore, or a simulated node's."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+
+    def sync(self) -> None:
+        """Make durable what was committed."""
+
+    def remove_left(self) -> None:
+        """Remove the files before it."""
+
+
+class SnapshotKeeper:
+    """One node's, beside its driver; `later` takes work that is not for the turn: OwnThread.later, or a simulator's."""
+
+    def __init__(
+        self, names: SnapshotNames, identity: Identity, queue: KeptQueue, later: Callable[[Work], None]
+    ) -> None:
+        self._names = names
+        self._identity = identity
+        self._queue = queue
+        self._later = later
+        self._incoming: _Incoming | None = None
+        self._received = 0
+
     # In its own time
 
     def sync(self, index: int) -> None:
@@ -84,7 +113,7 @@ class SnapshotKeeper:
             self._queue.sync()
             return QueueSynced(index)
 
-        self._work.put(sync)
+        self._later(sync)
 
     def make(self) -> None:
         """Make a snapshot of what the queue has committed; brings SnapshotTaken, or SnapshotUnmade."""
@@ -96,11 +125,11 @@ class SnapshotKeeper:
                 return SnapshotUnmade()
             return SnapshotTaken(made.last, made.size, made.sha256)
 
-        self._work.put(make)
+        self._later(make)
 
     def drop(self) -> None:
         """Remove the snapshot that was made."""
-        self._work.put(lambda: snapshot_file.remove(self._names.made))
+        self._later(lambda: snapshot_file.remove(self._names.made))
 
     def check(self, snapshot: SnapshotMeta) -> None:
         """See whether what was received is this snapshot; brings SnapshotChecked, or SnapshotUnsound."""
@@ -114,11 +143,11 @@ class SnapshotKeeper:
             # Where another was begun meanwhile, what became of this one is nothing to go by.
             return SnapshotChecked(snapshot) if self._incoming is incoming else None
 
-        self._work.put(check)
+        self._later(check)
 
     def remove_left(self) -> None:
         """Remove the queue's files that an installed snapshot took the place of."""
-        self._work.put(self._queue.remove_left)
+        self._later(self._queue.remove_left)
 
     # Within the turn
 
@@ -154,5 +183,5 @@ class SnapshotKeeper:
     def _forget_incoming(self) -> None:
         if self._incoming is not None:
             path = self._incoming.path
-            self._work.put(lambda: snapshot_file.remove(path))
+            self._later(lambda: snapshot_file.remove(path))
             self._incoming = None

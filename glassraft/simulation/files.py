@@ -20,12 +20,12 @@ from glassraft.raft.configuration import Configuration
 from glassraft.raft.log import Log
 from glassraft.raft.messages import Entry, LogPosition, SnapshotMeta
 from glassraft.raft.ready import Chunk, HardState, Installation, Persisted
-from glassraft.replica.arrivals import Arrival, QueueSynced, SnapshotChecked, SnapshotTaken, SnapshotUnsound
+from glassraft.replica.snapshots import SnapshotKeeper
 from glassraft.simulation.checks import Broken
 from glassraft.simulation.disks import Contents, Effect, RaftDisk
 from glassraft.simulation.snapshots import OwnTime
-from glassraft.storage import node_files, snapshot_file
-from glassraft.storage.identity import DamagedFile, Identity
+from glassraft.storage import node_files
+from glassraft.storage.identity import Identity
 
 if TYPE_CHECKING:
     from glassraft.simulation.node import Node
@@ -213,6 +213,15 @@ class FileQueue:
         self._disk.files.queue.sync()
         self._synced_bytes = len(_image(self._disk.queue_path)[1])
 
+    @property
+    def path(self) -> Path:
+        """The file that is in use."""
+        return self._disk.files.queue.path
+
+    def remove_left(self) -> None:
+        """Remove the files that an installed snapshot took the place of."""
+        self._disk.files.queue.remove_left()
+
     def go_on_from(self, file: str) -> None:
         """Be an installed snapshot from now on."""
         self._disk.files.queue.go_on_from(file)
@@ -229,83 +238,25 @@ class FileQueue:
         _put_back(store.path, (database, log))
 
 
-class FileSnapshots(OwnTime):
-    """Those of one life of a node, as files."""
+class FileSnapshots(SnapshotKeeper):
+    """Those of one life of a node: a real one's, whose own time is simulated, and which is cut between its effects."""
 
     def __init__(self, node: "Node", disk: FileDisk, queue: FileQueue) -> None:
-        super().__init__(node)
-        self._queue = queue
-        self._store = disk.files.queue
-        self._identity = disk.files.raft.identity
-        self._names = node_files.SnapshotNames(disk.raft_file)
-        self._incoming: tuple[SnapshotMeta, Path] | None = None
-        self._received = 0
-        self._configuration = ""
-
-    def sync(self, index: int) -> None:
-        """Make durable what the queue has committed, up to `index`."""
-
-        def sync() -> Arrival:
-            self._queue.sync()
-            return QueueSynced(index)
-
-        self.later(sync)
-
-    def make(self) -> None:
-        """Make a snapshot of what the queue has committed."""
-
-        def make() -> Arrival:
-            made = snapshot_file.make(self._store.path, self._names.made)
-            return SnapshotTaken(made.last, made.size, made.sha256)
-
-        self.later(make)
-
-    def drop(self) -> None:
-        """Remove the snapshot that was made."""
-        self.later(lambda: snapshot_file.remove(self._names.made))
-
-    def check(self, snapshot: SnapshotMeta) -> None:
-        """See whether what was received is this snapshot."""
-        incoming = self._incoming
-        assert incoming is not None, "only what was received is checked"
-
-        def check() -> Arrival | None:
-            if self._incoming is not incoming:
-                return None
-            try:
-                self._configuration = snapshot_file.check(incoming[1], snapshot, self._identity)
-            except DamagedFile:
-                return SnapshotUnsound(snapshot)
-            return SnapshotChecked(snapshot)
-
-        self.later(check)
-
-    def remove_left(self) -> None:
-        """Remove the queue's files that an installed snapshot took the place of."""
-        self.later(self._store.remove_left)
-
-    def read(self, snapshot: SnapshotMeta, offset: int, size: int) -> bytes:
-        """Bytes of the snapshot that was made."""
-        return snapshot_file.read_chunk(self._names.made, offset, size)
+        names = node_files.SnapshotNames(disk.raft_file)
+        super().__init__(names, disk.files.raft.identity, queue, OwnTime(node).later)
+        self._effect = node.effect
 
     def write(self, chunk: Chunk) -> None:
-        """Another snapshot's first piece ends the one before."""
-        self.node.effect("chunk")
-        if self._incoming is None or self._incoming[0] != chunk.snapshot or chunk.offset == 0:
-            self._received += 1
-            self._incoming = (chunk.snapshot, self._names.incoming(self._received))
-        snapshot_file.write_chunk(self._incoming[1], chunk.offset, chunk.data)
+        """As a real one does, a cut possible before."""
+        self._effect("chunk")
+        super().write(chunk)
 
     def put_in_place(self, snapshot: SnapshotMeta) -> tuple[str, str]:
-        """The checked snapshot gets its name as the queue's file."""
-        self.node.effect("place")
-        assert self._incoming is not None, "only what was checked is installed"
-        target = self._names.installed(snapshot.last.index)
-        snapshot_file.remove(target)
-        snapshot_file.put_in_place(self._incoming[1], target)
-        self._incoming = None
-        self.node.effect("install")
-        return target.name, self._configuration
+        """As a real one does, a cut possible before and after."""
+        self._effect("place")
+        placed = super().put_in_place(snapshot)
+        self._effect("install")
+        return placed
 
 
 def _image(path: Path) -> Image:

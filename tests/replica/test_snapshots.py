@@ -26,7 +26,7 @@ from glassraft.replica.arrivals import (
     SnapshotUnsound,
     WorkFailed,
 )
-from glassraft.replica.snapshots import SnapshotKeeper
+from glassraft.replica.snapshots import OwnThread, SnapshotKeeper
 from glassraft.storage import node_files, snapshot_file
 from glassraft.storage.identity import DiskFailed, Identity
 from glassraft.storage.node_files import NodeFiles, SnapshotNames
@@ -125,8 +125,9 @@ class Kept:
         self.files: NodeFiles = node_files.open_files(self.raft_file, IDENTITY)
         self.names = SnapshotNames(self.raft_file)
         self.brought: SimpleQueue[Arrival] = SimpleQueue()
-        self.keeper = SnapshotKeeper(self.names, IDENTITY, self.files.queue, self.brought.put)
-        self.keeper.start()
+        self.thread = OwnThread(self.brought.put)
+        self.keeper = SnapshotKeeper(self.names, IDENTITY, self.files.queue, self.thread.later)
+        self.thread.start()
         self.files.queue.apply([submission(index, 1) for index in range(1, 10)])
         self.files.queue.commit()
 
@@ -151,7 +152,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
     monkeypatch.setattr(RaftStore, "_lengthen_wal", lambda store: None)
     made = Kept(tmp_path)
     yield made
-    made.keeper.stop()
+    made.thread.stop()
     made.files.close()
 
 

@@ -277,7 +277,7 @@ class Node:
         self.life += 1
         self.files: NodeFiles = node_files.open_files(self.raft_file, self.identity)
         self.keeper = SnapshotKeeper(
-            self.names, self.files.raft.identity, self.files.queue, self.inbox.append
+            self.names, self.files.raft.identity, self.files.queue, lambda work: None
         )
         for store in (self.files.raft, self.files.queue):
             store.connection.execute("PRAGMA synchronous = OFF")  # a kill loses nothing, and tests are fast

@@ -49,7 +49,7 @@ def main(folder: Path, seed: str, step: str) -> None:
     files = node_files.open_files(folder / "node-1.raft.db", IDENTITY)
     raft_file = folder / "node-1.raft.db"
     names = SnapshotNames(raft_file)
-    keeper = SnapshotKeeper(names, files.raft.identity, files.queue, lambda arrival: None)
+    keeper = SnapshotKeeper(names, files.raft.identity, files.queue, lambda work: None)
     files.raft.connection.set_trace_callback(
         lambda statement: killer.reached("committing") if statement == "COMMIT" else None
     )
