@@ -26,7 +26,7 @@ from glassraft.raft.ready import (
     Undelivered,
 )
 from glassraft.raft.rules import Rules
-from tests.raft.broken import LongerLogThrownAway
+from glassraft.simulation.broken import SnapshotThrowsTheLogAway
 from tests.raft.single import Done, Single, append_entries, entries, leader, ok, refusal
 from tests.raft.world import AS_PRINTED, World
 
@@ -315,7 +315,7 @@ def test_a_log_that_differs_is_thrown_away() -> None:
     assert single.server.log.last == LogPosition(2, 3)
 
 
-@pytest.mark.parametrize(("rules", "end"), [(Rules(), 5), (LongerLogThrownAway(), 3)])
+@pytest.mark.parametrize(("rules", "end"), [(Rules(), 5), (SnapshotThrowsTheLogAway(), 3)])
 def test_what_was_acknowledged_while_a_snapshot_was_checked_stays(rules: Rules, end: int) -> None:
     """Another leader, whose log begins earlier, may count on it for what it commits."""
     single = follower(rules=rules)
