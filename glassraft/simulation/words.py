@@ -46,14 +46,15 @@ def entry_text(entry: Entry) -> str:
     return f"{entry.index}@{entry.term} {held}"
 
 
-def entries_text(entries: Sequence[Entry]) -> str:
-    """Entries, not all of many."""
+def entries_text(entries: Sequence[Entry], text: Callable[[Entry], str] = entry_text) -> str:
+    """Entries, each by `text`, and not all of many."""
     if len(entries) > WRITTEN_OUT:
-        return f"{entry_text(entries[0])}, ..., {entry_text(entries[-1])}"
-    return ", ".join(entry_text(entry) for entry in entries)
+        return f"{text(entries[0])}, ..., {text(entries[-1])}"
+    return ", ".join(text(entry) for entry in entries)
 
 
-def _request_vote(message: RequestVote) -> str:
+def request_vote_text(message: RequestVote) -> str:
+    """A candidate asks, or one that would be."""
     kind = "pre-vote" if message.pre_vote else "RequestVote"
     return f"{kind} last={position_text(message.last_log)}"
 
@@ -69,24 +70,30 @@ def _append_entries(message: AppendEntries) -> str:
 
 
 def _append_entries_reply(message: AppendEntriesReply) -> str:
+    return agreement_text(message) or f"refused ({message.why})"
+
+
+def agreement_text(message: AppendEntriesReply) -> str:
+    """How far a follower agrees, or from where on it does not; "" where it refused for another reason."""
     if message.success:
         return f"ok, match={message.match_index}"
     if message.conflict_term:
         return f"refused, has term {message.conflict_term} from {message.conflict_index} on"
     if message.conflict_index:
         return f"refused, log ends at {message.conflict_index - 1}"
-    return f"refused ({message.why})"
+    return ""
 
 
 TEXTS: Final[dict[type, Callable[[Any], str]]] = {
-    RequestVote: _request_vote,
+    RequestVote: request_vote_text,
     RequestVoteReply: _request_vote_reply,
     AppendEntries: _append_entries,
     AppendEntriesReply: _append_entries_reply,
 }
 
 
-def _role(note: Note) -> str:
+def role_text(note: Note) -> str:
+    """A server changed its role."""
     if note.fields["role"] == "candidate":
         return f"stands in term {note.term}"
     if note.fields["role"] == "leader":
@@ -102,7 +109,7 @@ def _vote(note: Note) -> str:
 
 
 NOTES: Final[dict[str, Callable[[Note], str]]] = {
-    "role": _role,
+    "role": role_text,
     "vote": _vote,
     "append": lambda note: f"appends {entries_text(note.fields['entries'])}",
     "truncate": lambda note: f"removes {note.fields['first']} to {note.fields['last']}",

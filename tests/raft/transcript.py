@@ -41,7 +41,6 @@ from glassraft.raft.messages import (
     AppendEntries,
     AppendEntriesReply,
     Entry,
-    LogPosition,
     Message,
     RequestVote,
     RequestVoteReply,
@@ -50,6 +49,13 @@ from glassraft.raft.messages import (
 )
 from glassraft.raft.ready import Note, Refused, Settings, Transfer
 from glassraft.raft.rules import Rules
+from glassraft.simulation.words import (
+    agreement_text,
+    entries_text,
+    position_text,
+    request_vote_text,
+    role_text,
+)
 from tests.raft.broken import RARE, RULES
 from tests.raft.network import Pick, every
 from tests.raft.world import Node, Watcher, World
@@ -113,9 +119,6 @@ BROKEN = {rules.__name__: rules for rules in RULES + RARE}
 
 # Words for what happens
 
-WRITTEN_OUT = 5
-"""Of more entries than this a message's line shows the first and the last."""
-
 REASONS = {
     "term_is_stale": "stale term",
     "may_grant_vote": "voted for another",
@@ -135,10 +138,6 @@ REASONS = {
     "transferring": "handing over",
     "transfer_failed": "nobody else leads",
 }
-
-
-def position_text(position: LogPosition) -> str:
-    return f"{position.index}@{position.term}"
 
 
 def entry_text(entry: Entry) -> str:
@@ -162,34 +161,18 @@ KINDS: dict[str, Callable[[str], str]] = {
 }
 
 
-def entries_text(entries: Sequence[Entry]) -> str:
-    if len(entries) > WRITTEN_OUT:
-        return f"{entry_text(entries[0])}, ..., {entry_text(entries[-1])}"
-    return ", ".join(entry_text(entry) for entry in entries)
-
-
-def request_vote_text(message: RequestVote) -> str:
-    kind = "pre-vote" if message.pre_vote else "RequestVote"
-    return f"{kind} last={position_text(message.last_log)}"
-
-
 def request_vote_reply_text(message: RequestVoteReply) -> str:
     vote = "pre-vote" if message.pre_vote else "vote"
     return f"{vote} granted" if message.vote_granted else f"{vote} refused, {REASONS[message.why]}"
 
 
 def append_entries_text(message: AppendEntries) -> str:
-    return f"AppendEntries prev={position_text(message.prev_log)} [{entries_text(message.entries)}]"
+    entries = entries_text(message.entries, entry_text)
+    return f"AppendEntries prev={position_text(message.prev_log)} [{entries}]"
 
 
 def append_entries_reply_text(message: AppendEntriesReply) -> str:
-    if message.success:
-        return f"ok, match={message.match_index}"
-    if message.conflict_term:
-        return f"refused, has term {message.conflict_term} from {message.conflict_index} on"
-    if message.conflict_index:
-        return f"refused, log ends at {message.conflict_index - 1}"
-    return f"refused, {REASONS[message.why]}"
+    return agreement_text(message) or f"refused, {REASONS[message.why]}"
 
 
 TEXTS: dict[type, Callable[[Any], str]] = {
@@ -215,11 +198,7 @@ def note_text(note: Note) -> str | None:
     if note.event == "transfer" and fields["state"] == "begun":
         return f"hands over to n{fields['target']}"
     if note.event == "role":
-        if fields["role"] == "candidate":
-            return f"stands in term {note.term}"
-        if fields["role"] == "leader":
-            return f"leads term {note.term}"
-        return f"steps down from {fields['was']} in term {note.term}"
+        return role_text(note)
     return None
 
 
