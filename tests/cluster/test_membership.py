@@ -4,7 +4,6 @@ import contextlib
 import json
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +18,7 @@ from tests.conftest import MakeCluster
 from tests.live import Cluster, Ports, eventually
 
 CHANGE_S = 60.0
+MORE_JOBS = 100
 
 
 class Load:
@@ -38,6 +38,11 @@ class Load:
                     self.acknowledged.append(queue.submit("primes", [1, 10]))
                 except Exception as error:
                     self.errors.append(error)
+
+    def goes_on(self) -> None:
+        """Wait until MORE_JOBS are acknowledged from now on: the cluster serves."""
+        seen = len(self.acknowledged)
+        eventually(lambda: len(self.acknowledged) >= seen + MORE_JOBS, timeout_s=CHANGE_S)
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -94,7 +99,7 @@ def test_three_grow_to_five_and_shrink_to_three_under_load(make_cluster: MakeClu
     cluster.leader()
     load = Load(cluster)
     with load.running(), contextlib.closing(LeaderCalls(list(cluster.config.addresses().values()))) as calls:
-        time.sleep(1)
+        load.goes_on()
         grow(cluster, ports, 4, 5)
         assert members(cluster) == ([1, 2, 3, 4, 5], [])
         first = cluster.leader().id
@@ -103,7 +108,7 @@ def test_three_grow_to_five_and_shrink_to_three_under_load(make_cluster: MakeClu
         second = min(set(members(cluster)[0]) & {1, 2, 3})
         remove_server(calls, second, CHANGE_S)
         leave(cluster, second)
-        time.sleep(1)
+        load.goes_on()
     left = sorted({1, 2, 3, 4, 5} - {first, second})
     assert members(cluster) == (left, [])
     assert not load.errors
