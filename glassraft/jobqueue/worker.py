@@ -43,8 +43,8 @@ DELAY_LONGEST_S: Final = 300.0
 
 _LOST: Final = ("stale_token", "wrong_state", "not_found")
 """Faults that say the job is no longer this worker's."""
-_REFUSED: Final = ("bad_argument", "too_large", "full", "key_held")
-"""Faults that asking again will not mend."""
+_REFUSED: Final = ("bad_argument", "too_large", "full", "key_held", "not_found")
+"""Faults that asking again will not mend; not_found where it is a job to come after that is gone."""
 
 
 class Queue(Protocol):
@@ -298,7 +298,7 @@ class Worker:
                 getattr(self._queue, method)(job["id"], job["token"], *what)
             except GlassraftError as error:
                 name = error.name if isinstance(error, Fault) else ""
-                if name in _LOST:
+                if _says_lost(error):
                     LOG.warning("%s %s came too late: %s", job["id"], job["task"], error)
                     return False
                 if name in _REFUSED or isinstance(error, BadArgument):
@@ -336,6 +336,16 @@ class Worker:
                         attempt.end(_LEASE_LOST)
                     elif "cancel_requested" in answer and not attempt.is_over:
                         attempt.slot.tell(to_stop=True)  # it may look; its lease ends soon if it does not
+
+
+def _says_lost(error: GlassraftError) -> bool:
+    """Whether the job is no longer this worker's.
+
+    A not_found that knows the job's state found the job, and not what its completion hands on to.
+    """
+    if not isinstance(error, Fault) or error.name not in _LOST:
+        return False
+    return error.name != "not_found" or not error.detail.get("state")
 
 
 class _Retry:

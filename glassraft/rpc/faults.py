@@ -35,7 +35,12 @@ _ROWS = (
         " nodes: each member's [host, port]",
     ),
     FaultKind(4, "too_large", "A body is over its limit (HTTP status 413). Nothing was done."),
-    FaultKind(5, "not_found", "There is no such job.", "state: empty"),
+    FaultKind(
+        5,
+        "not_found",
+        "There is no such job.",
+        "state: empty; or that of the job to complete, which stays, where what is gone is a job to come after",
+    ),
     FaultKind(6, "unauthorised", "The caller may not do this."),
     FaultKind(7, "no_quorum", "No answer from a majority of the nodes, so nothing was read.", "needed"),
     FaultKind(8, "shutting_down", "The node is stopping. A command under way may still be committed."),

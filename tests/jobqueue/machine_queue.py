@@ -98,5 +98,5 @@ class MachineQueue:
     def one(self, op: str, arguments: str) -> str:
         [answer] = self.command(op, arguments)
         if not answer["ok"]:
-            raise Fault.named(answer["why"], answer["message"])
+            raise Fault.named(answer["why"], answer["message"], {"state": answer["state"]})
         return str(answer["state"])

@@ -66,6 +66,12 @@ def hands_on(value: int) -> int:
 
 
 @task
+def hands_on_to_nobody(gone: str) -> None:
+    """Wants a further job to come after one that is gone."""
+    current_job().submit_on_success("double", 1, after=[gone])
+
+
+@task
 def waits_for(path: str) -> str:
     """Runs until there is a file."""
     Path(path + ".begun").touch()

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from glassraft.errors import BadArgument
-from glassraft.jobqueue import commands, tasks, worker
+from glassraft.jobqueue import commands, ids, tasks, worker
 from glassraft.jobqueue.current import NoJob, current_job
-from glassraft.jobqueue.worker import Worker
+from glassraft.jobqueue.worker import LEASE_S, Worker
 from tests.jobqueue import sample_tasks
 from tests.jobqueue.machine_queue import MachineQueue
 
@@ -174,6 +174,18 @@ def test_a_job_hands_on_when_it_succeeds(queue: MachineQueue, start: Start) -> N
     with queue.lock:
         [handed_on] = queue.reader.list(task="double")["jobs"]
     assert queue.finished(handed_on["id"])["result"] == 10
+
+
+def test_a_job_fails_at_once_that_hands_on_to_what_comes_after_a_job_that_is_gone(
+    queue: MachineQueue, start: Start
+) -> None:
+    """Its lease is not lost: it would be run again and again, each time until its lease ran out."""
+    gone = ids.to_text(ids.number(9_999, 0))
+    job = queue.submit("hands_on_to_nobody", gone, max_attempts=1)
+    start()
+    shown = queue.finished(job, timeout_s=LEASE_S / 2)
+    assert shown["state"] == "dead"
+    assert shown["error"].endswith(f"there is no job {gone} that it could come after")
 
 
 def test_only_a_job_has_a_current_job() -> None:
