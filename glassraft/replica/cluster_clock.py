@@ -2,8 +2,10 @@
 
 The leader stamps each command with it. It never goes back: where the last stamp is ahead of
 the median, it runs at half speed until the median has caught up. A leader that has not yet
-heard a majority goes on from the last stamp with its monotonic clock. Pure: all clocks come
-in from outside, in seconds (monotonic) and milliseconds (wall).
+heard a majority goes on from the last stamp with its monotonic clock. So does one that hears an
+even number of clocks, as long as that stays between the two in the middle: with one of three nodes
+silent nobody can say which of the other two is wrong. Pure: all clocks come in from outside, in
+seconds (monotonic) and milliseconds (wall).
 """
 
 from collections.abc import Iterable
@@ -44,12 +46,17 @@ class ClusterClock:
 
     def _read(self, now: float, wall_ms: int) -> float:
         since_stamp_ms = (now - self._stamped_at) * 1000
-        median = self._median(now, wall_ms)
-        if median is None:
-            return self._stamp_ms + since_stamp_ms if self._stamp_ms else float(wall_ms)
-        return max(median, self._stamp_ms + since_stamp_ms / 2)
+        middle = self._middle(now, wall_ms)
+        if not self._stamp_ms:
+            return middle[0] if middle else float(wall_ms)
+        goes_on = self._stamp_ms + since_stamp_ms
+        if middle is None:
+            return goes_on
+        earliest, latest = middle
+        return max(min(max(goes_on, earliest), latest), self._stamp_ms + since_stamp_ms / 2)
 
-    def _median(self, now: float, wall_ms: int) -> float | None:
+    def _middle(self, now: float, wall_ms: int) -> tuple[float, float] | None:
+        """What the two clocks in the middle of those that count show, or the one; None without a majority."""
         offsets = [
             offset
             for node, (offset, heard_at) in self._offsets.items()
@@ -59,4 +66,4 @@ class ClusterClock:
         if len(offsets) <= len(self._members) // 2:
             return None
         offsets.sort()
-        return offsets[(len(offsets) - 1) // 2] + now * 1000
+        return offsets[(len(offsets) - 1) // 2] + now * 1000, offsets[len(offsets) // 2] + now * 1000

@@ -95,6 +95,30 @@ def test_a_minority_of_wrong_clocks_among_five_moves_nothing() -> None:
     assert clock.stamp(10.0, wall(10.0)) == wall(10.0) + 3
 
 
+@given(wrong=offsets, who=st.integers(1, 2))
+def test_with_one_of_three_silent_a_wrong_clock_neither_slows_it_nor_makes_it_leap(
+    wrong: int, who: int
+) -> None:
+    """Of two clocks nobody can say which is wrong: what the three agreed on before goes on."""
+    clock = clock_of(3)
+    shows = {1: 0, 2: 0} | {who: wrong}
+    for second in range(100, 200):
+        now = second / 10
+        hear(clock, now, n2=shows[2])
+        if not 12 <= now <= 18:
+            hear(clock, now, n3=0)
+        stamp = clock.stamp(now, wall(now) + shows[1])
+        assert stamp == pytest.approx(wall(now), abs=1)
+
+
+def test_of_two_clocks_alone_both_bound_it() -> None:
+    """After an outage the last stamp is no guide: it is at the present at once, by the earlier of the two."""
+    clock = clock_of(3)
+    clock.goes_on_from(NOW_MS - 7_200_000, 10.0)
+    hear(clock, 10.0, n2=-60_000)
+    assert clock.stamp(10.0, wall(10.0)) == wall(10.0) - 60_000
+
+
 def test_a_node_alone_is_its_own_majority() -> None:
     clock = clock_of(1)
     assert clock.stamp(10.0, wall(10.0)) == wall(10.0)
