@@ -34,6 +34,8 @@ class Counts:
         self._queues = {queue for queue, _ in self._counts}
         self._changed: dict[tuple[str, str], None] = {}  # in order: a file's bytes depend on no hash
         self._large = {where for where, n in self._counts.items() if n >= LARGE}
+        self.running = sum(n for (_, what), n in self._counts.items() if what == states.RUNNING)
+        """The number of leased jobs over all queues."""
 
     def moved(self, queue: str, event: str, before: str, after: str, jobs: int = 1) -> None:
         """`jobs` jobs of `queue` went from one state to another."""
@@ -42,6 +44,7 @@ class Counts:
             self._add((queue, before), -jobs)
         if after:
             self._add((queue, after), jobs)
+        self.running += jobs * ((after == states.RUNNING) - (before == states.RUNNING))
         if event in TOTALS:
             self._add((queue, TOTALS[event]), jobs)
 

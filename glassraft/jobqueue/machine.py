@@ -18,6 +18,9 @@ from glassraft.jobqueue.book import Book, Refusal
 from glassraft.jobqueue.queues import may_start, set_queue
 from glassraft.jobqueue.rules import QueueRules
 
+LEASE_TICK_MS: Final = 1_000
+"""While jobs are leased, so long may pass without a command: less than a change of leader takes anyway."""
+
 VERSION: Final = 1
 """The version of the machine: what it does with a command. A leader uses only what every member knows."""
 
@@ -157,12 +160,26 @@ class Machine:
         return sessions.is_settled(self._book, session, number)
 
     def next_due_ms(self) -> int | None:
-        """The cluster time at which something comes due: then a Tick is wanted, if nothing else comes by."""
+        """The cluster time at which something comes due; None where nothing will."""
         return self._book.first_due_ms()
 
-    def due_now(self, now_ms: int) -> bool:
-        """Whether a command stamped `now_ms` would find something due."""
-        return self._book.is_due(now_ms)
+    def next_tick_ms(self) -> int | None:
+        """The cluster time at which a Tick is wanted, if nothing else comes by; None where none is.
+
+        When something comes due; and while jobs are leased, soon after the last command in any case:
+        lease time leaves out what passed between the last stamp and a new leader's first, so without
+        stamps a lease would not run out under leaders that change all the time.
+        """
+        due_ms = self.next_due_ms()
+        if not self._book.counts.running:
+            return due_ms
+        soon_ms = self.now_ms + LEASE_TICK_MS
+        return soon_ms if due_ms is None else min(due_ms, soon_ms)
+
+    def wants_tick(self, now_ms: int) -> bool:
+        """Whether a Tick is wanted by `now_ms`."""
+        next_ms = self.next_tick_ms()
+        return next_ms is not None and next_ms <= now_ms
 
     # Applying
 

@@ -156,7 +156,7 @@ class Replica:
         deadline = min(self.server.next_deadline, self.takes.next_deadline, self.commit_due)
         if self.pending:
             deadline = min(deadline, next(iter(self.pending.values())).until)
-        due_ms = self.queue.machine.next_due_ms() if self._may_tick() else None
+        due_ms = self.queue.machine.next_tick_ms() if self._may_tick() else None
         if due_ms is None:
             return deadline
         now = self.clock.monotonic()
@@ -358,9 +358,9 @@ def _wake(replica: Replica, now: float) -> bool:
         _propose(replica, command, now)
     machine = replica.queue.machine
     if (
-        machine.next_due_ms() is not None
+        machine.next_tick_ms() is not None
         and replica._may_tick()
-        and machine.due_now(replica.cluster_clock.read_ms(now, replica.clock.wall_ms()))
+        and machine.wants_tick(replica.cluster_clock.read_ms(now, replica.clock.wall_ms()))
     ):
         _propose(replica, CommandArrived("Tick", commands.tick(), NOBODY), now)
         replica.tick_index = replica.server.log.last_index

@@ -137,7 +137,7 @@ class QueueDriver:
 
     def settle(self) -> None:
         """Ticks back to back while something is due, as a leader does."""
-        while self.machine.due_now(self.now_ms):
+        while self.machine.wants_tick(self.now_ms):
             self.tick()
 
 

@@ -71,7 +71,7 @@ def test_a_rate_lets_so_many_start_and_then_one_after_another(queue: QueueDriver
     queue.pass_time(999)
     assert queue.take() == []
     queue.pass_time(1)
-    assert queue.machine.due_now(queue.now_ms)
+    assert queue.machine.wants_tick(queue.now_ms)
     queue.tick()
     assert queue.machine.ready_count(["default"]) == 1
     assert len(queue.take(count=10)) == 1

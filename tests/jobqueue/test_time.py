@@ -68,7 +68,7 @@ def test_delays_go_on_through_an_outage(queue: QueueDriver) -> None:
     job = queue.submit(delay_ms=1_000)
     queue.new_leader(5_000)
     assert queue.state(job) == "scheduled"
-    assert queue.machine.due_now(queue.now_ms)
+    assert queue.machine.wants_tick(queue.now_ms)
     queue.tick()
     assert queue.state(job) == "ready"
 
@@ -77,10 +77,10 @@ def test_a_command_handles_at_most_256_rows_that_are_due(queue: QueueDriver) -> 
     queue.submit_many([{"task": "t", "delay_ms": 100}] * 600)
     queue.pass_time(100)
     for ready in (256, 512, 600):
-        assert queue.machine.due_now(queue.now_ms)
+        assert queue.machine.wants_tick(queue.now_ms)
         queue.tick()
         assert queue.machine.ready_count(["default"]) == ready
-    assert not queue.machine.due_now(queue.now_ms)
+    assert not queue.machine.wants_tick(queue.now_ms)
 
 
 def test_rows_are_handled_in_the_order_of_time_kind_and_id(queue: QueueDriver) -> None:

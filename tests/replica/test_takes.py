@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from glassraft.jobqueue import commands, ids
-from glassraft.raft.messages import AppendEntries, LogPosition, RequestVoteReply
+from glassraft.raft.messages import AppendEntries, AppendEntriesReply, LogPosition, RequestVoteReply
 from glassraft.raft.ready import HardState
 from glassraft.replica.arrivals import Applied, NothingReady, TakeArrived, TimePassed, Unserved
 from tests.replica.parts import Bench, Waiter, opening, submission
@@ -324,6 +324,34 @@ def test_a_lease_that_runs_out_is_noticed_without_anybody_asking(lone: Bench) ->
     lone.pass_time(30.01)
     lone.turn(TimePassed())
     assert lone.queue.machine.counts()["ready"] == 1
+
+
+def test_a_tick_comes_at_least_once_a_second_while_a_job_is_leased(lone: Bench) -> None:
+    """Lease time leaves out what passes between the last stamp and a new leader: so there must be stamps."""
+    lone.submit()
+    lone.turn(lone.take(wait_s=0)[0])
+    for _ in range(5):
+        assert lone.replica.next_deadline <= lone.clock.now + 1.0
+        lone.pass_time(1.0)
+        lone.turn(TimePassed())
+    assert proposed(lone) == ["Submit", "Take", *["Tick"] * 5]
+
+
+def test_a_lease_runs_out_though_leaders_change_all_the_time(led: Bench) -> None:
+    """Nobody else speaks: each leader leads for 3 s, half as long again as the lease all together."""
+    led.submit()
+    led.turn(led.take(wait_s=0)[0])
+    led.acknowledge()
+    assert led.queue.machine.counts()["running"] == 1
+    for _ in range(15):
+        for _ in range(6):
+            led.pass_time(0.5)
+            led.turn(TimePassed())
+            led.acknowledge()
+        newer = led.server.current_term + 1
+        led.turn(led.arrives(AppendEntriesReply(2, 1, newer, False, 0, why="term_is_stale")))
+        led.become_leader()
+    assert led.queue.machine.counts()["ready"] == 1
 
 
 def test_a_follower_proposes_no_ticks() -> None:
