@@ -80,11 +80,6 @@ class FileDisk:
         return self._copy.queue_file
 
     @property
-    def queue_path(self) -> Path:
-        """The queue's file that is in use."""
-        return self.folder / self._copy.queue_file
-
-    @property
     def last_index(self) -> int:
         """Where the log on disk ends."""
         return self._copy.last_index
@@ -187,12 +182,13 @@ class FileQueue:
     def __init__(self, disk: FileDisk, effect: Effect) -> None:
         self._disk = disk
         self._effect = effect
+        self._synced_bytes: dict[Path, int] = {}
+        """How much of each file's write-ahead log every power failure leaves, over all lives of the process."""
 
     def open(self) -> None:
         """The disk has opened both files."""
         self.machine: Machine = self._disk.files.queue.machine
         self.connection: sqlite3.Connection = self._disk.files.queue.connection
-        self._synced_bytes = 0
 
     def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
         """One by one, a cut possible before each."""
@@ -211,7 +207,7 @@ class FileQueue:
     def sync(self) -> None:
         """What was committed survives a power failure, too."""
         self._disk.files.queue.sync()
-        self._synced_bytes = len(_image(self._disk.queue_path)[1])
+        self._synced_bytes[self.path] = len(_image(self.path)[1])
 
     @property
     def path(self) -> Path:
@@ -225,7 +221,6 @@ class FileQueue:
     def go_on_from(self, file: str) -> None:
         """Be an installed snapshot from now on."""
         self._disk.files.queue.go_on_from(file)
-        self._synced_bytes = 0
         self.open()
 
     def stop(self, random: Random, *, power: bool) -> None:
@@ -234,7 +229,9 @@ class FileQueue:
         database, log = _image(store.path)
         self.connection.close()
         if power:
-            log = log[: random.randint(min(self._synced_bytes, len(log)), len(log))]
+            synced = min(self._synced_bytes.get(store.path, 0), len(log))
+            log = log[: random.randint(synced, len(log))]
+            self._synced_bytes[store.path] = len(log)
         _put_back(store.path, (database, log))
 
 
