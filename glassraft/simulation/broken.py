@@ -374,7 +374,7 @@ class SnapshotThrowsTheLogAway(Rules):
         return False
 
 
-@misreading("§7", "State Machine Safety")
+@misreading("§7", "Applied never goes back")
 class OldSnapshotInstalled(Rules):
     """A snapshot is installed though the server has applied more than it holds."""
 

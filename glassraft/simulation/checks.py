@@ -247,6 +247,15 @@ class Checks:
                 f"n{node.id} applies {entry.index}, which its disk does not have",
             )
 
+    def installed(self, node: "Node", applied_before: int) -> None:
+        """A snapshot took the queue's place: lastApplied only rises (Figure 2, §7)."""
+        if node.machine.applied_index < applied_before:
+            raise Broken(
+                "Applied never goes back",
+                f"n{node.id} had applied {applied_before} and goes on from a snapshot of "
+                f"{node.machine.applied_index}",
+            )
+
     def settled(self, node: "Node") -> None:
         """After a turn: terms and commit indexes rise, and a leader only appends (§5.1, §5.3)."""
         server = node.server

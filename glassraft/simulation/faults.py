@@ -173,6 +173,13 @@ def _slow_disk(world: "World", fault: Fault) -> None:
         world.after(fault.lasts_s, partial(setattr, node, "save_s", 0.0))
 
 
+def _queue_stands(world: "World", fault: Fault) -> None:
+    node = _target(world, fault.who)
+    if node is not None:
+        node.queue_stands = True
+        world.until_calm(fault.lasts_s, partial(setattr, node, "queue_stands", False))
+
+
 def _worker_dies(world: "World", fault: Fault) -> None:
     world.replace_worker(fault.count)
 
@@ -223,6 +230,7 @@ KINDS: Final[Mapping[str, Callable[["World", Fault], None]]] = {
     "jump": _jump,
     "drift": _drift,
     "slow_disk": _slow_disk,
+    "queue_stands": _queue_stands,
     "worker_dies": _worker_dies,
     "set_weather": _set_weather,
     "add_server": _add_server,

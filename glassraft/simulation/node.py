@@ -87,6 +87,8 @@ class Node:
         self.paused = False
         self.save_s = 0.0
         """How long its disk takes for one save; 0 is at once."""
+        self.queue_stands = False
+        """Its disk gets nowhere with the queue's file: syncing, making and checking snapshots wait."""
         self.armed: list[ArmedCut] = []
         self.last_cut_at = ""
         """The effect before which it was cut last."""
@@ -265,9 +267,10 @@ class Node:
 
     def go_on_from(self, file: str) -> None:
         """Be an installed snapshot from now on."""
+        applied_before = self.machine.applied_index
         self.queue.go_on_from(file)
         self.machine = self.queue.machine
-        self.world.node_installed(self)
+        self.world.node_installed(self, applied_before)
 
     def meet(self, addresses: Mapping[int, Address]) -> None:
         """Whom the network knows from now on."""

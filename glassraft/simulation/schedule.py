@@ -77,7 +77,7 @@ def crash(random: Random, at: float) -> Fault:
 
 def cut(random: Random, at: float) -> Fault:
     """A process ends between two effects of a turn."""
-    effect = random.choice((*EFFECTS, "saved", "saved", "any"))
+    effect = random.choice((*EFFECTS, "saved", "saved", "compact", "commit", "any"))
     who = "leader" if random.random() < 0.5 and effect != "elected" else _who(random)
     return Fault(
         at,
@@ -98,9 +98,9 @@ def first_commit(random: Random, at: float) -> Fault:
 
 def stillborn(random: Random, at: float) -> Fault:
     """The next leader to be elected ends soon after, mostly unheard: so arise the logs of Figure 8."""
-    return Fault(
-        at, "stillborn", "", _short(random, 1.0), count=random.randrange(2, 24), power=random.random() < 0.3
-    )
+    as_it_is_elected = random.random() < 0.1
+    count = 0 if as_it_is_elected else random.randrange(3, 25)
+    return Fault(at, "stillborn", "", _short(random, 1.0), count=count, power=random.random() < 0.3)
 
 
 def majority_down(random: Random, at: float) -> Fault:
@@ -155,6 +155,11 @@ def drift(random: Random, at: float) -> Fault:
 def slow_disk(random: Random, at: float) -> Fault:
     """A disk takes long for a save."""
     return Fault(at, "slow_disk", _who(random), _short(random, 2.0), amount=random.choice((0.02, 0.1, 0.4)))
+
+
+def queue_stands(random: Random, at: float) -> Fault:
+    """A disk gets nowhere with the queue's file: nothing of it is synced, and no snapshot made or checked."""
+    return Fault(at, "queue_stands", _who(random), _short(random, 2.5))
 
 
 def worker_dies(random: Random, at: float) -> Fault:
@@ -234,6 +239,7 @@ KINDS: Final[tuple[DrawFault, ...]] = (
     jump,
     drift,
     slow_disk,
+    queue_stands,
     worker_dies,
     add_server,
     add_server,

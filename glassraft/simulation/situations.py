@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from glassraft.jobqueue import states
 from glassraft.jobqueue.commands import op_of
 from glassraft.jobqueue.machine import Outcome
-from glassraft.raft.messages import Entry, InstallSnapshot, InstallSnapshotReply
+from glassraft.raft.messages import Entry, InstallSnapshot, InstallSnapshotReply, SnapshotMeta
 from glassraft.raft.ready import Note
 
 if TYPE_CHECKING:
@@ -119,6 +119,11 @@ class Situations:
         if not reply.installed:
             self._saw("chunks_received")
         elif node.server.log.base != request.snapshot.last:
+            self._saw("snapshots_overtaken")
+
+    def snapshot_checked(self, node: "Node", snapshot: SnapshotMeta) -> None:
+        """All of a snapshot is there and sound; meanwhile its node may have applied what it holds."""
+        if snapshot.last.index <= node.server.last_applied:
             self._saw("snapshots_overtaken")
 
     def cut(self, node: "Node") -> None:

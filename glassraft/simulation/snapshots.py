@@ -6,10 +6,10 @@ piece after the other, and ends with the process. Next: queue_disk.py, whose ima
 
 import hashlib
 import sqlite3
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from glassraft.raft.messages import LogPosition, SnapshotMeta
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LONGEST_S = 0.15
 """How long a piece of work takes at most."""
+
+STANDS_S = 0.01
+"""How often work looks whether a disk that stood still goes on."""
 
 
 @dataclass(slots=True)
@@ -39,19 +42,34 @@ class OwnTime:
     def __init__(self, node: "Node") -> None:
         self.node = node
         self._life = node.life
-        self._free_at = 0.0
+        self._waiting: deque[Callable[[], Arrival | None]] = deque()
+        """The piece under way, and those after it."""
 
     def later(self, work: Callable[[], Arrival | None]) -> None:
         """What it comes to arrives at the node, if its process still runs."""
-        node = self.node
-        self._free_at = max(self._free_at, node.clock.now) + node.random.uniform(0.0, LONGEST_S)
-        node.world.at(self._free_at, partial(self._do, work))
+        self._waiting.append(work)
+        if len(self._waiting) == 1:
+            self._begin()
 
-    def _do(self, work: Callable[[], Arrival | None]) -> None:
-        if self.node.replica is not None and self.node.life == self._life:
-            arrival = work()
-            if arrival is not None:
-                self.node.arrive(arrival)
+    def _begin(self) -> None:
+        node = self.node
+        node.world.at(node.clock.now + node.random.uniform(0.0, LONGEST_S), self._end)
+
+    def _end(self) -> None:
+        """The piece under way is done, unless the disk stands still or the process is gone."""
+        node = self.node
+        if node.replica is None or node.life != self._life:
+            return
+        if node.queue_stands:
+            return node.world.after(STANDS_S, self._end)
+        arrival = self._waiting[0]()
+        self._waiting.popleft()
+        if self._waiting:
+            self._begin()
+        if isinstance(arrival, SnapshotChecked):
+            node.world.situations.snapshot_checked(node, arrival.snapshot)
+        if arrival is not None:
+            node.arrive(arrival)
 
 
 class MemorySnapshots(OwnTime):

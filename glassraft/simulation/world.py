@@ -250,9 +250,10 @@ class World:
         if node.clock.busy_until > self.time.now:  # its turn goes on to then
             return self.at(node.clock.busy_until, partial(self.crash, node, down_s, power=power))
         self._ends(node, power)
-        self.until_calm(down_s, partial(self._restart, node))
+        self.until_calm(down_s, partial(self.restart, node))
 
-    def _restart(self, node: Node) -> None:
+    def restart(self, node: Node) -> None:
+        """Its process starts again, if it does not run."""
         if node.replica is None:
             node.start()
 
@@ -271,7 +272,7 @@ class World:
         """The turn was left: now the process is gone."""
         cut = self._cut_with
         self._ends(node, cut.power)
-        self.until_calm(cut.down_s, partial(self._restart, node))
+        self.until_calm(cut.down_s, partial(self.restart, node))
 
     # What nodes tell while they run
 
@@ -299,9 +300,9 @@ class World:
         self.checks.noted(node, note)
         self.situations.noted(node, note)
         if note.event == "role" and note.fields["role"] == "leader":
-            node.effect("elected")
             if self.stillborn:
                 faults.stillborn_leader(self, node, self.stillborn.pop())
+            node.effect("elected")
         elif (
             node.armed
             and note.event == "commit"
@@ -319,8 +320,9 @@ class World:
         self.queue_checks.applied(node, entry, outcome)
         self.situations.applied(entry, outcome)
 
-    def node_installed(self, node: Node) -> None:
+    def node_installed(self, node: Node, applied_before: int) -> None:
         """A node went on from a snapshot: it must be what the others hold at its index."""
+        self.checks.installed(node, applied_before)
         self.queue_checks.installed(node)
 
     def node_settled(self, node: Node) -> None:
@@ -367,7 +369,8 @@ class World:
         for node in self.nodes.values():
             node.armed.clear()
             node.save_s = 0.0
-            self._restart(node)
+            node.queue_stands = False
+            self.restart(node)
             node.resume()
 
     def replace_worker(self, which: int) -> None:
