@@ -73,8 +73,7 @@ class Propose(NamedTuple):
     command: str
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """A linearizable read is asked for. The ticket comes back in Ready.reads or Ready.refused."""
 
     ticket: Any
@@ -101,8 +100,7 @@ class Transfer:
     target: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Persisted:
+class Persisted(NamedTuple):
     """The disk holds this hard state, and the log up to this position."""
 
     hard_state: HardState
@@ -142,8 +140,7 @@ class SnapshotDamaged:
     snapshot: SnapshotMeta
 
 
-@dataclass(frozen=True, slots=True)
-class Undelivered:
+class Undelivered(NamedTuple):
     """The transport could not deliver the AppendEntries or InstallSnapshot of this round to this peer."""
 
     peer: int
@@ -176,17 +173,15 @@ class Note(NamedTuple):
     term: int
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """A proposal has its place in the leader's log. It is committed only if this entry is."""
 
     ticket: Any
-    index: int
+    index: int  # type: ignore[assignment]  # as in LogPosition
     term: int
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """What this server cannot serve. `why`:
 
     not_leader           nothing was done
@@ -210,8 +205,7 @@ class Refused:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """A piece of a snapshot that was received: the bytes from `offset` on."""
 
     snapshot: SnapshotMeta
@@ -219,8 +213,7 @@ class Chunk:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(NamedTuple):
     """A snapshot takes the place of the log up to its last entry; `keeps_log`: what follows is kept (§7)."""
 
     snapshot: SnapshotMeta

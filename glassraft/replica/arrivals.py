@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from glassraft.replica.turn import Replica
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """The command was committed at this index, and this came of it."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # as in LogPosition
     outcome: Outcome
 
 
@@ -97,8 +96,7 @@ class Ticket:
         return self.result
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where and when a message was sent: its id, the sender's Lamport and wall clock, and the sender's queue.
 
     `applied` and `digest` say what the sender's queue was like; 0 and "" where it said nothing.
@@ -111,8 +109,7 @@ class Origin:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class MessageArrived:
+class MessageArrived(NamedTuple):
     """A peer's message. A request has `respond`, to which the network hands the one reply."""
 
     message: Message
@@ -120,8 +117,7 @@ class MessageArrived:
     respond: Callable[[Message, Origin], None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MessageLost:
+class MessageLost(NamedTuple):
     """The network gave up on a message of this node's, and why."""
 
     message: Message
@@ -151,8 +147,7 @@ class TakeArrived:
     is_alive: Callable[[], bool] = field(default=lambda: True)
 
 
-@dataclass(frozen=True, slots=True)
-class ReadArrived:
+class ReadArrived(NamedTuple):
     """A client wants to read what is committed now."""
 
     ticket: Settles
