@@ -276,6 +276,11 @@ class Ready:
         )
 
     @property
+    def leads_on(self) -> bool:
+        """Whether the next Ready may ask for more, of what was persisted or applied for this one."""
+        return self.must_persist or bool(self.committed)
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do at all."""
         return not (

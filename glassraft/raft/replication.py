@@ -42,14 +42,19 @@ def heartbeat(server: "Server") -> None:
 def send_what_is_due(server: "Server") -> None:
     """An AppendEntries to each follower that lacks entries or is due a heartbeat, one under way at a time.
 
-    Who needs a snapshot first gets heartbeats alone.
+    Who needs a snapshot first gets heartbeats alone, beside its chunks.
     """
     for peer, progress in server.followers():
-        lacks_entries = progress.next_index <= server.log.last_index
-        lacks_entries = lacks_entries and not server.rules.needs_snapshot(server.log, progress.next_index)
-        may_send_entries = progress.round_under_way is None and not progress.waits_for_heartbeat
-        if progress.must_send or (lacks_entries and may_send_entries):
-            _send_append_entries(server, peer, progress, with_entries=lacks_entries and may_send_entries)
+        with_entries = (
+            progress.next_index <= server.log.last_index
+            and progress.round_under_way is None
+            and not progress.waits_for_heartbeat
+            and not server.rules.needs_snapshot(server.log, progress.next_index)
+        )
+        if with_entries or progress.must_send:
+            _send_append_entries(server, peer, progress, with_entries)
+        if progress.transfer is not None:
+            snapshot.send_what_is_due(server, peer, progress.transfer)
 
 
 def _send_append_entries(server: "Server", peer: int, progress: "Progress", with_entries: bool) -> None:

@@ -203,7 +203,8 @@ class Server:
 
     def step(self, event: Event, now: float) -> None:
         """Take in one event. `now` (monotonic seconds) never goes back."""
-        self.now = max(self.now, now)
+        if now > self.now:
+            self.now = now
         HANDLERS[type(event)](self, event)
 
     @property
@@ -230,7 +231,6 @@ class Server:
             if is_removed:
                 replication.heartbeat(self)  # the others learn from it that the removal is committed
             replication.send_what_is_due(self)
-            snapshot.send_what_is_due(self)
             transfer.tell_target(self)
             if is_removed:
                 self.become_follower(self.current_term, None, "removed_leader_steps_down")

@@ -52,16 +52,14 @@ def needed_after(server: "Server") -> int | None:
     return min(needed, default=None)
 
 
-def send_what_is_due(server: "Server") -> None:
-    """The next chunk to each follower that waits for one; a new snapshot is asked for where there is none."""
-    for peer, progress in server.followers():
-        transfer = progress.transfer
-        if transfer is None or not transfer.may_send or transfer.round_under_way is not None:
-            continue
-        if _usable(server) is None:
-            _want(server)
-        else:
-            _send_chunk(server, peer, transfer)
+def send_what_is_due(server: "Server", peer: int, transfer: SnapshotTransfer) -> None:
+    """The next chunk to a follower that waits for one; a new snapshot is asked for where there is none."""
+    if not transfer.may_send or transfer.round_under_way is not None:
+        return
+    if _usable(server) is None:
+        _want(server)
+    else:
+        _send_chunk(server, peer, transfer)
 
 
 def drop_if_needless(server: "Server") -> bool:

@@ -210,11 +210,12 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
     for _ in range(ROUNDS_A_TURN):
         ready = replica.server.ready()
         _note_down(replica)
-        if ready.is_empty and not _wake(replica, now):
-            has_more = False
-            break
-        _carry_out(replica, ready, now)
+        if not ready.is_empty:
+            _carry_out(replica, ready, now)
         if len(ready.committed) >= APPLY_BATCH_ENTRIES:
+            break
+        if not ready.leads_on and not _wake(replica, now):
+            has_more = False
             break
     if replica.stopping:
         _tell_everybody_to_go(replica)
