@@ -7,7 +7,7 @@ Next: chaos.py, which makes the faults.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from glassraft.raft.configuration import Configuration, parse_configuration
@@ -115,7 +115,7 @@ class Properties(Watcher):
         node = message.sender
         disk = self.world.nodes[node].disk
         if isinstance(message, RequestVote) and message.pre_vote:
-            message = replace(message, term=message.term - 1)  # it names the term that would be next
+            message = message._replace(term=message.term - 1)  # it names the term that would be next
         if message.term < self.told_term.get(node, 0):
             raise Broken(f"n{node} says term {message.term} after {self.told_term[node]}")
         self.told_term[node] = message.term

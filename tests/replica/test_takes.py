@@ -1,6 +1,5 @@
 """Workers that wait for jobs in the leader's memory, and the Ticks that a leader proposes by itself."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -191,7 +190,7 @@ def test_asking_a_new_leader_again_is_answered_once_it_knows_what_the_old_one_di
     bench = Bench()
     arguments = commands.check_take("w1", ["default"], 1, 30_000)
     text = commands.envelope("Take", arguments, bench.clock.wall_ms(), SESSION, 1, 1)
-    entries = (opening(1, 1), submission(2, 1), replace(submission(3, 1), command=text))
+    entries = (opening(1, 1), submission(2, 1), submission(3, 1)._replace(command=text))
     bench.turn(bench.arrives(AppendEntries(2, 1, 1, LogPosition(0, 0), entries, 1, 1)))
     bench.clock.now = bench.server.next_deadline
     bench.turn(TimePassed())

@@ -76,11 +76,15 @@ install_replies = st.builds(
     InstallSnapshotReply, st.just(3), st.just(1), naturals, naturals, naturals, st.booleans(), words
 )
 positions = st.builds(LogPosition, naturals, naturals)
-votes = st.builds(RequestVote, st.just(3), st.just(1), naturals, positions, transfer=st.booleans())
-pre_votes = st.builds(
-    RequestVote, st.just(3), st.just(1), naturals, positions, pre_vote=st.just(True), round=naturals
+votes = st.builds(
+    RequestVote, st.just(3), st.just(1), naturals, positions, st.just(False), st.booleans(), st.just(0)
 )
-vote_replies = st.builds(RequestVoteReply, st.just(3), st.just(1), naturals, st.booleans(), words)
+pre_votes = st.builds(
+    RequestVote, st.just(3), st.just(1), naturals, positions, st.just(True), st.just(False), naturals
+)
+vote_replies = st.builds(
+    RequestVoteReply, st.just(3), st.just(1), naturals, st.booleans(), words, st.just(False), st.just(0)
+)
 pre_vote_replies = st.builds(
     RequestVoteReply,
     st.just(3),
@@ -106,7 +110,16 @@ append_refusals = st.builds(
     words,
 )
 append_successes = st.builds(
-    AppendEntriesReply, st.just(3), st.just(1), naturals, st.just(True), naturals, naturals, why=words
+    AppendEntriesReply,
+    st.just(3),
+    st.just(1),
+    naturals,
+    st.just(True),
+    naturals,
+    naturals,
+    st.just(0),
+    st.just(0),
+    words,
 )
 
 
