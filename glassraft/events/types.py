@@ -308,6 +308,11 @@ EVENTS: Mapping[str, EventType] = _events(
     ),
     EventType("snapshot", _SNAPSHOT, "The node made a snapshot of its queue, for a follower (§7)."),
     EventType(
+        "doubt",
+        _SNAPSHOT,
+        "A follower that had all of the snapshot wants it anew: it may be damaged, so another will be made (§7).",
+    ),
+    EventType(
         "install",
         {**_SNAPSHOT, "keeps_log": Field("bool", "whether the log goes on after it, or is empty now")},
         "A leader's snapshot took the place of the queue, and of the log up to its last entry (§7).",

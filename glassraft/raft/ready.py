@@ -46,7 +46,9 @@ class Settings:
     chunk_bytes: int = 256 * 1024
     """So much of a snapshot goes in one message: far below what a slow link moves in an election timeout."""
     snapshot_again_s: float = 10.0
-    """After so long a snapshot that could not be made is tried again."""
+    """After so long a snapshot that could not be made is tried again, and one that may be damaged made anew."""
+    silent_given_up_s: float = 60.0
+    """What a follower needs after its snapshot is kept in the log no longer than this once it has gone silent."""
     lease_reads: bool = False
     """A leader answers reads without asking while voters must stand by it (diss. §6.4.1). It trusts that no
     clock runs faster than another by more than `rules.CLOCK_DRIFT`; all servers must have it alike."""

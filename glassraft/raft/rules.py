@@ -242,6 +242,10 @@ class Rules:
         """Chunks of two snapshots never mix, though they end at the same entry (§7)."""
         return incoming == snapshot
 
+    def snapshot_is_doubted(self, sent: int, size: int, wanted: int) -> bool:
+        """Who had all of a snapshot and wants it from its beginning has found it damaged, or was restarted (§7)."""
+        return sent >= size and wanted == 0
+
     def chunk_follows(self, received: int, offset: int) -> bool:
         """A chunk is written at its offset (§7), each once and in order."""
         return offset == received

@@ -167,6 +167,8 @@ class Server:
 
         # Snapshots (§7): the one made here, and the one being received.
         self.snapshot: SnapshotMeta | None = None
+        self.doubted_snapshot: SnapshotMeta | None = None
+        """One made here that a follower may have found damaged: it is not sent any more."""
         self.making_snapshot_after: int | None = None
         """What was applied when the one under way was asked for."""
         self.next_snapshot_at = float("-inf")

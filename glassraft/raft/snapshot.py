@@ -73,9 +73,11 @@ def drop_if_needless(server: "Server") -> bool:
 
 
 def _usable(server: "Server") -> SnapshotMeta | None:
-    """The snapshot at hand, if the log still has what follows it."""
+    """The snapshot at hand, if the log still has what follows it, and nobody found it damaged."""
     snapshot = server.snapshot
-    return snapshot if snapshot and snapshot.last.index >= server.log.base.index else None
+    if snapshot is None or snapshot == server.doubted_snapshot:
+        return None
+    return snapshot if snapshot.last.index >= server.log.base.index else None
 
 
 def _want(server: "Server") -> None:
@@ -129,13 +131,28 @@ def on_install_snapshot_reply(server: "Server", reply: InstallSnapshotReply) -> 
             match=progress.match_index,
         )
     else:
+        if server.rules.snapshot_is_doubted(transfer.offset, transfer.snapshot.size, reply.offset):
+            _doubt(server, transfer.snapshot)
         transfer.offset = min(reply.offset, transfer.snapshot.size)
         # With all of it, the follower checks and installs: its answers to heartbeats tell when to ask.
         transfer.may_send = transfer.offset < transfer.snapshot.size
 
 
+def _doubt(server: "Server", snapshot: SnapshotMeta) -> None:
+    """A snapshot that may be damaged is not sent for ever: another is made, but not at once."""
+    if snapshot == server.snapshot and snapshot != server.doubted_snapshot:
+        server.doubted_snapshot = snapshot
+        server.next_snapshot_at = server.now + server.settings.snapshot_again_s
+        _note(server, "doubt", "snapshot_is_doubted", snapshot)
+
+
 def give_up_silent(server: "Server", progress: "Progress") -> None:
-    """A chunk without an answer for so long is lost; the follower's next answer to a heartbeat goes on."""
+    """A chunk without an answer for so long is lost; the follower's next answer to a heartbeat goes on.
+
+    A follower that has been silent for much longer is not waited for: it gets another snapshot if it comes back.
+    """
+    if server.now - progress.heard_at >= server.settings.silent_given_up_s:
+        progress.transfer = progress.needs_after = None
     transfer = progress.transfer
     if transfer and server.now - transfer.sent_at >= server.settings.election_shortest_s:
         transfer.round_under_way = None

@@ -35,6 +35,7 @@ SECTIONS: Mapping[str, str] = {
     "no_quorum": "§5.3",
     "needs_snapshot": "§7",
     "snapshot_is_ahead": "§7",
+    "snapshot_is_doubted": "§7",
     "highest_compactable": "§7",
 }
 """Which section of the paper a rule is from, by the rule's name in the events' `why`."""
@@ -291,6 +292,12 @@ class Narrator:
             "needs_snapshot",
         )
 
+    def _doubt(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
+        return (
+            "will make another snapshot: a follower that had all of this one wants it anew",
+            "snapshot_is_doubted",
+        )
+
     def _install(self, event: Event, node: NodeFold) -> tuple[str, str] | None:
         leader = f"n{node.leader_id}'s snapshot" if node.leader_id else "the leader's snapshot"
         return f"takes {leader} for its queue: everything up to entry {event['index']}", "snapshot_is_ahead"
@@ -371,6 +378,7 @@ _TELLERS: Mapping[str, Callable[[Narrator, Event, NodeFold], tuple[str, str] | N
     "truncate": Narrator._truncate,
     "compact": Narrator._compact,
     "snapshot": Narrator._snapshot,
+    "doubt": Narrator._doubt,
     "install": Narrator._install,
     "commit": Narrator._commit,
     "apply": Narrator._apply,

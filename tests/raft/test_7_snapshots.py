@@ -250,6 +250,69 @@ def test_a_snapshot_that_cannot_be_made_is_tried_again_later() -> None:
     assert "snapshot" in single.wait(SMALL.snapshot_again_s).asked
 
 
+def damaged(single: Single, snapshot: SnapshotMeta) -> Done:
+    """n3 gets all of the snapshot, finds it damaged, and wants it anew: what the leader does then."""
+    first = single.wait(SMALL.election_shortest_s).the(InstallSnapshot, 3)
+    whole = single.step(wanted(3, first, snapshot.size))
+    assert not whole.to(3), "it is being checked"
+    heartbeat = single.wait(0.2).the(AppendEntries, 3)
+    empty = single.step(refusal(3, 1, heartbeat.round, conflict=(4, 0))).the(InstallSnapshot, 3)
+    return single.step(wanted(3, empty, 0))
+
+
+def test_a_snapshot_that_a_follower_finds_damaged_is_sent_no_more_and_another_is_made_later() -> None:
+    """Else what is damaged here would go out again and again, for ever."""
+    single, _ = need_snapshot()
+    snapshot = made(single)
+    single.step(SnapshotMade(snapshot))
+    done = damaged(single, snapshot)
+    assert [note.event for note in done.notes] == ["doubt"]
+    assert (done.to(3), done.asked) == ([], ["drop"])
+    heartbeat = single.wait(0.2).the(AppendEntries, 3)
+    done = single.step(refusal(3, 1, heartbeat.round, conflict=(4, 0)))
+    assert (done.to(3), done.asked) == ([], [])
+    assert "snapshot" in single.wait(SMALL.snapshot_again_s).asked
+    another = made(single, "another")
+    assert single.step(SnapshotMade(another)).the(InstallSnapshot, 3).snapshot == another
+
+
+def silent(single: Single, peer: int, seconds: float) -> list[str]:
+    """Only the other follower answers for so long; what is asked for meanwhile."""
+    asked: list[str] = []
+    for _ in range(round(seconds / 0.5)):
+        done = single.wait(0.5)
+        asked += done.asked
+        last = single.server.log.last_index
+        for request in done.to(5 - peer):
+            assert isinstance(request, AppendEntries)
+            asked += single.step(ok(5 - peer, 1, last, request.round)).asked
+    return asked
+
+
+def test_a_follower_that_goes_silent_under_its_snapshot_is_given_up_after_a_while() -> None:
+    single, _ = need_snapshot()
+    snapshot = made(single)
+    single.step(SnapshotMade(snapshot))
+    assert "drop" not in silent(single, 3, SMALL.silent_given_up_s - 2)
+    assert "drop" in silent(single, 3, 4)
+
+
+def test_what_a_follower_needs_after_its_snapshot_goes_when_it_stays_silent() -> None:
+    single, _ = need_snapshot()
+    snapshot = made(single)
+    first = single.step(SnapshotMade(snapshot)).the(InstallSnapshot, 3)
+    for number in range(8):
+        done = single.step(Propose(number, "x"))
+        single.step(ok(2, 1, single.server.log.last_index, done.the(AppendEntries, 2).round))
+    following = single.step(wanted(3, first, 10, installed=True)).the(AppendEntries, 3)
+    single.step(ok(3, 1, snapshot.last.index, following.round))
+    single.step(StateMachineSynced(single.server.last_applied))
+    silent(single, 3, SMALL.silent_given_up_s - 2)
+    assert single.server.log.base.index <= snapshot.last.index
+    silent(single, 3, 6)
+    assert single.server.log.base.index > snapshot.last.index
+
+
 def test_who_steps_down_drops_its_snapshot() -> None:
     single, _ = need_snapshot()
     single.step(SnapshotMade(made(single)))

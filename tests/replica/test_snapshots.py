@@ -1,5 +1,6 @@
 """Snapshots around the turn: in which order a turn installs one, and what the keeper does beside the turns."""
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from glassraft.replica.arrivals import (
 )
 from glassraft.replica.snapshots import OwnThread, SnapshotKeeper
 from glassraft.storage import node_files, snapshot_file
-from glassraft.storage.identity import DiskFailed, Identity
+from glassraft.storage.identity import DamagedFile, DiskFailed, Identity
 from glassraft.storage.node_files import NodeFiles, SnapshotNames
 from glassraft.storage.raft_store import RaftStore
 from tests.replica.parts import SETTINGS, Bench, submission
@@ -214,6 +215,25 @@ def test_no_room_for_a_snapshot_does_not_end_the_node(kept: Kept, monkeypatch: p
     monkeypatch.setattr(snapshot_file, "make", full)
     kept.keeper.make()
     assert kept.next() == SnapshotUnmade()
+
+
+def test_a_node_whose_queue_is_damaged_ends_and_sends_no_snapshot_of_it(kept: Kept) -> None:
+    """Somebody else will lead, whose queue is whole."""
+    kept.files.queue.apply([submission(index, 1) for index in range(10, 500)])
+    kept.files.queue.commit()
+    kept.files.queue.sync()
+    path = kept.files.queue.path
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = bytearray(path.read_bytes())
+    for offset in range(4096 * 3, len(data), 4096):
+        data[offset : offset + 64] = b"\xff" * 64
+    path.write_bytes(data)
+    kept.keeper.make()
+    arrival = kept.next()
+    assert isinstance(arrival, WorkFailed)
+    assert isinstance(arrival.error, DamagedFile)
+    assert not kept.names.made.exists()
 
 
 def test_a_sync_that_fails_is_told(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
