@@ -73,13 +73,18 @@ class Checks:
         """The highest term that each node ever said in a message."""
         self.told_vote: dict[tuple[int, int], int] = {}
         """For whom a node said that it votes, by (node, term)."""
+        self.begun_terms = {0}
+        """Terms in which somebody stood for election."""
+        self.wanted: set[tuple[int, int]] = set()
+        """(candidate, term) of elections that a leader asked for (diss. §3.10)."""
+        self._other_log: set[int] = set()
+        """Nodes whose log, and perhaps their configuration, is not what it was before their turn."""
         self._seen: dict[int, Seen] = {}
 
     # What is said must be on disk: terms and votes never go back, over crashes too (§5.1, §5.2)
 
     def sent(self, node: "Node", message: Message) -> None:
         """A message goes out."""
-        kind = type(message)
         if getattr(message, "pre_vote", False):
             return  # it asks about a term that nobody has entered (diss. §9.6)
         on_disk = node.disk.hard_state
@@ -88,7 +93,9 @@ class Checks:
         self.told_term[node.id] = message.term
         if on_disk.term < message.term:
             raise Broken("Terms", f"n{node.id} says term {message.term}, its disk has {on_disk.term}")
-        if kind is RequestVote:
+        if isinstance(message, RequestVote):
+            if message.transfer:
+                self.wanted.add((node.id, message.term))
             self._votes(node.id, node.id, message.term, on_disk)
         elif isinstance(message, RequestVoteReply) and message.vote_granted:
             self._votes(node.id, message.receiver, message.term, on_disk)
@@ -111,6 +118,22 @@ class Checks:
             raise Broken(
                 "Acknowledged entries are durable",
                 f"n{node.id} acknowledges {reply.match_index}, its disk ends at {disk.last_index}",
+            )
+
+    def committed_on(self, node: "Node", first: int) -> LogPosition | None:
+        """The last committed entry that this disk has at `first` or behind it."""
+        disk = node.disk
+        for index in range(min(disk.last_index, self.commit_index), first - 1, -1):
+            term, _ = self.committed[index]
+            if disk.term_at(index) == term:
+                return LogPosition(term, index)
+        return None
+
+    def truncated(self, node: "Node", committed: LogPosition) -> None:
+        """A log was cut, and written on; that had been its last committed entry (§5.4)."""
+        if node.disk.term_at(committed.index) != committed.term:
+            raise Broken(
+                "Committed entries stay", f"n{node.id} no longer has {committed}, which is committed"
             )
 
     def saved(self, node: "Node", entries: "Sequence[Entry]") -> None:
@@ -148,10 +171,29 @@ class Checks:
         """A server changed its role, or calls more committed."""
         if note.event == "role" and note.fields["role"] == "leader":
             self._leads(node, note.term)
+        elif note.event == "role" and note.fields["role"] == "candidate":
+            self.begun_terms.add(note.term)
+        elif note.event in ("vote", "pre_vote") and note.fields["granted"]:
+            self._stands_by_its_leader(node, note)
+        elif note.event in ("truncate", "membership", "install"):
+            self._other_log.add(node.id)
         elif note.event == "commit" and "holders" in note.fields:
             self._commits(node, note.fields["was"] + 1, note.fields["index"], note.term)
         elif note.event == "progress":
             self._counts_on(node, note.fields["peer"], note.fields["match"], note.term)
+
+    def _stands_by_its_leader(self, node: "Node", note: Note) -> None:
+        """Who has heard a leader within the shortest election timeout votes for no other (diss. §4.2.3, §9.6)."""
+        raft, candidate = self._world.settings.raft, note.fields["candidate"]
+        is_bound = raft.check_quorum or note.event == "pre_vote"
+        if not is_bound or candidate == node.id or (candidate, note.term) in self.wanted:
+            return
+        heard_s = node.clock.monotonic() - node.server.leader_heard_at
+        if heard_s < raft.election_shortest_s:
+            raise Broken(
+                "Voters stand by their leader",
+                f"n{node.id} would have n{candidate}, {heard_s:.3f} s after it heard its leader",
+            )
 
     def _leads(self, node: "Node", term: int) -> None:
         """Election Safety (§5.2), Leader Completeness (§5.4)."""
@@ -259,10 +301,17 @@ class Checks:
     def settled(self, node: "Node") -> None:
         """After a turn: terms and commit indexes rise, and a leader only appends (§5.1, §5.3)."""
         server = node.server
+        if node.id in self._other_log:
+            self._other_log.discard(node.id)
+            self._newest_configuration_counts(node)
         last = server.log.last
         now = Seen(node.life, server.current_term, server.role, last, server.commit_index)
         was = self._seen.get(node.id)
         self._seen[node.id] = now
+        if now.term not in self.begun_terms:
+            raise Broken(
+                "Somebody stands in each term", f"n{node.id} is in term {now.term}, in which nobody stood"
+            )
         if was is None or was.life != now.life:
             return
         if now.term < was.term:
@@ -274,3 +323,12 @@ class Checks:
             )
         if now.role == was.role == "leader" and now.term == was.term and not server.log.matches(was.last):
             raise Broken("Leader Append-Only", f"n{node.id} no longer has {was.last}")
+
+    def _newest_configuration_counts(self, node: "Node") -> None:
+        """A server uses the newest configuration in its log, committed or not (diss. §4.1)."""
+        index, newest = node.disk.history(self._world.first_configuration(node.id))[-1]
+        if node.server.configuration != newest:
+            raise Broken(
+                "The newest configuration counts",
+                f"n{node.id} goes by {node.server.configuration}, its log has {newest} at {index}",
+            )

@@ -8,7 +8,8 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from glassraft.simulation.coups import COUPS
+from glassraft.simulation.coups import STORIES
+from glassraft.simulation.coups.coup import Coup
 from glassraft.simulation.node import ArmedCut
 from glassraft.simulation.schedule import Fault
 
@@ -212,8 +213,9 @@ def _transfer(world: "World", fault: Fault) -> None:
 
 def _coup(world: "World", fault: Fault) -> None:
     node = _target(world, fault.who)
-    if node is not None:
-        COUPS[fault.effect](world, node, fault.count)
+    if node is not None and world.coup is None and Coup.has_its_cast(world, node):
+        world.coup = Coup(world, node, fault.count, STORIES[fault.effect])
+        world.coup.begin()
 
 
 KINDS: Final[Mapping[str, Callable[["World", Fault], None]]] = {

@@ -46,7 +46,7 @@ def settings_for(rule: BrokenRule, seed: int) -> Settings:
 
 def schedule_for(rule: BrokenRule, seed: int) -> Schedule:
     """What the seed draws, in weather in which the rule matters."""
-    return schedules.draw(Random(f"{seed} schedule"), favourites=rule.where.faults)
+    return schedules.draw(Random(f"{seed} schedule"), favourites=rule.where.faults, only=rule.where.only)
 
 
 def play(rule: BrokenRule, seed: int) -> Failure | None:

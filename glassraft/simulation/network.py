@@ -6,7 +6,7 @@ reach a later life of their receiver. Next: world.py, which delivers.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
@@ -41,6 +41,38 @@ class Weather:
 CALM = Weather()
 
 
+class Hold:
+    """Messages of one kind that take as long as somebody wants, past whatever is cut meanwhile."""
+
+    def __init__(self, network: "Network", wanted: Callable[[Message], bool]) -> None:
+        self._network = network
+        self._wanted = wanted
+        self.messages: list[Message] = []
+        """What is held, in the order of sending."""
+        self._arrive: list[Callable[[], None]] = []
+
+    def takes(self, message: Message, arrive: Callable[[], None]) -> bool:
+        """Whether it is held; `arrive` lets it arrive."""
+        if not self._wanted(message):
+            return False
+        self.messages.append(message)
+        self._arrive.append(arrive)
+        return True
+
+    def close(self) -> None:
+        """What is sent from now on is not held."""
+        if self in self._network.holds:
+            self._network.holds.remove(self)
+
+    def release(self, times: int = 1) -> None:
+        """What is held arrives now, so many times; nothing else is held."""
+        self.close()
+        arriving, self._arrive = self._arrive, []
+        for arrive in arriving:
+            for _ in range(times):
+                arrive()
+
+
 class Network:
     """The links between nodes, and what is under way on them."""
 
@@ -54,6 +86,7 @@ class Network:
         self.doubled = 0
         self.lagging: dict[int, float] = {}
         """Until when (world's seconds) everything reaches a node late."""
+        self.holds: list[Hold] = []
 
     # Faults
 
@@ -71,6 +104,15 @@ class Network:
             else:
                 self.cut_links.pop(link, None)
 
+    def hold(self, wanted: Callable[[Message], bool]) -> Hold:
+        """Messages that are sent from now on, and wanted, are on their way until they are released."""
+        hold = Hold(self, wanted)
+        self.holds.append(hold)
+        return hold
+
+    def _is_held(self, message: Message, arrive: Callable[[], None]) -> bool:
+        return any(hold.takes(message, arrive) for hold in self.holds)
+
     def heal(self) -> None:
         """Everything arrives again, soon and once."""
         self.cut_links.clear()
@@ -87,6 +129,8 @@ class Network:
             return lost("no answer")
         respond = partial(self._reply, receiver, sender, sender.life, message, origin.id)
         arrival = MessageArrived(message, origin, respond)
+        if self.holds and self._is_held(message, partial(self._hand_request, receiver, arrival, lost)):
+            return
         for delay_s in self._delays(receiver.id):
             at = sender.clock.now + delay_s
             self._world.at(at, partial(self._deliver_request, sender.id, receiver, arrival, lost))
@@ -96,7 +140,11 @@ class Network:
     ) -> None:
         if (sender, receiver.id) in self.cut_links:
             lost("no answer")
-        elif receiver.replica is None:
+        else:
+            self._hand_request(receiver, arrival, lost)
+
+    def _hand_request(self, receiver: "Node", arrival: MessageArrived, lost: partial[None]) -> None:
+        if receiver.replica is None:
             lost("connection refused")
         else:
             receiver.arrive(arrival)
@@ -114,12 +162,18 @@ class Network:
         if self._is_lost(replier.id, asker.id):
             return self._request_lost(asker, life, request, request_id, "connection broke")
         arrival = MessageArrived(reply, origin)
+        if self.holds and self._is_held(reply, partial(self._hand_reply, asker, life, arrival)):
+            return
         for delay_s in self._delays(asker.id):
             at = replier.clock.now + delay_s
             self._world.at(at, partial(self._deliver_reply, replier.id, asker, life, arrival))
 
     def _deliver_reply(self, replier: int, asker: "Node", life: int, arrival: MessageArrived) -> None:
-        if (replier, asker.id) not in self.cut_links and asker.life == life:
+        if (replier, asker.id) not in self.cut_links:
+            self._hand_reply(asker, life, arrival)
+
+    def _hand_reply(self, asker: "Node", life: int, arrival: MessageArrived) -> None:
+        if asker.life == life:
             asker.arrive(arrival)
 
     def _request_lost(self, sender: "Node", life: int, request: Message, id: str, why: str) -> None:

@@ -226,8 +226,12 @@ class Node:
         self.effect("save")
         if self.save_s:
             self.clock.busy_until = self.clock.now + self.save_s
+        checks = self.world.checks
+        committed = checks.committed_on(self, truncate_from) if truncate_from is not None else None
         self.disk.save(hard_state, truncate_from, entries)
-        self.world.checks.saved(self, entries)
+        checks.saved(self, entries)
+        if committed is not None:
+            checks.truncated(self, committed)
         self.effect("saved")
 
     def install(

@@ -8,9 +8,12 @@ moment. Next: faults.py, which carries them out.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Final
 
+from glassraft.simulation.coups import STORIES
+from glassraft.simulation.coups.coup import Coup, Story
 from glassraft.simulation.network import Weather
 
 EFFECTS: Final = (
@@ -33,7 +36,7 @@ class Fault:
     """A role of ROLES, or "n3"; the number counts round, so it fits every size."""
     lasts_s: float = 0.0
     effect: str = ""
-    """Of a cut: before which effect, and so many times later (`count`)."""
+    """Of a cut: before which effect, and so many times later (`count`). Of a coup: its story."""
     count: int = 0
     power: bool = False
     amount: float = 0.0
@@ -41,13 +44,18 @@ class Fault:
     weather: Weather | None = None
 
     def __str__(self) -> str:
-        words = [f"{self.at:.3f} s", self.kind, self.who]
-        words.append(f"before {self.effect} number {self.count + 1}" if self.effect else "")
+        words = [f"{self.at:.3f} s", self.kind, self.who, self._what]
         words.append(f"for {self.lasts_s:g} s" if self.lasts_s else "")
         words.append("with the power" if self.power else "")
         words.append(f"by {self.amount:g}" if self.amount else "")
         words.append(str(self.weather) if self.weather else "")
         return " ".join(word for word in words if word)
+
+    @property
+    def _what(self) -> str:
+        if self.kind == "coup":
+            return self.effect
+        return f"before {self.effect} number {self.count + 1}" if self.effect else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,27 +206,22 @@ def transfer(random: Random, at: float) -> Fault:
     return Fault(at, "transfer", count=random.randrange(1 << 16))
 
 
-def forgetful_voters(random: Random, at: float) -> Fault:
-    """Voters start anew just when a server asks that has not heard the leader for long."""
-    return Fault(at, "coup", "leader", effect="forgetful_voters", count=random.randrange(8))
-
-
-def hand_over_unheard(random: Random, at: float) -> Fault:
-    """A leader hands over and hears nothing of it."""
-    return Fault(at, "coup", "leader", effect="hand_over_unheard")
-
-
-def late_answers(random: Random, at: float) -> Fault:
-    """What a leader is answered takes long, and soon nobody hears it."""
-    return Fault(at, "coup", "leader", effect="late_answers")
-
-
 def coup(random: Random, at: float) -> Fault:
-    """Another leader is made while the old one may still believe in its lease."""
-    return random.choice((forgetful_voters, hand_over_unheard, late_answers))(random, at)
+    """A fault of several steps, each at the worst moment."""
+    return _coup(random.choice(tuple(STORIES)), random, at)
+
+
+def _coup(story: str, random: Random, at: float) -> Fault:
+    return Fault(at, "coup", "leader", effect=story, count=random.randrange(1 << 16))
 
 
 DrawFault = Callable[[Random, float], Fault]
+
+
+def aimed(story: Callable[[Coup], Story]) -> DrawFault:
+    """This coup."""
+    return partial(_coup, story.__name__)
+
 
 KINDS: Final[tuple[DrawFault, ...]] = (
     crash,
@@ -246,6 +249,7 @@ KINDS: Final[tuple[DrawFault, ...]] = (
     remove_server,
     transfer,
     coup,
+    coup,
     bad_weather,
     bad_weather,
 )
@@ -253,6 +257,9 @@ KINDS: Final[tuple[DrawFault, ...]] = (
 
 FAVOURITES: Final = 5
 """Each seed draws half of its faults from so many kinds only, so that one does not hide another."""
+
+COUPS_ALONE: Final = 0.1
+"""So many schedules have nothing but coups, and time for long ones: other faults would spoil most."""
 
 BETWEEN_FAULTS_S: Final = (0.15, 0.3, 0.6)
 """On average, by seed, from one fault to the next."""
@@ -270,18 +277,38 @@ LONG: Final = Length(tuple([3.5] * 20))
 """Ten times as long."""
 
 
-def draw(random: Random, length: Length = ORDINARY, favourites: Sequence[DrawFault] = ()) -> Schedule:
-    """A schedule of this length; half of its faults are favourites, which are drawn too unless they are given."""
+def draw(
+    random: Random, length: Length = ORDINARY, favourites: Sequence[DrawFault] = (), *, only: bool = False
+) -> Schedule:
+    """A schedule of this length; half of its faults, or with `only` all, are favourites.
+
+    They are drawn too unless they are given.
+    """
+    if not favourites and random.random() < COUPS_ALONE:
+        length, favourites, only = _in_one(length), (coup,), True
     favourites = favourites or random.sample(KINDS, FAVOURITES)
     gap_s = random.choice(BETWEEN_FAULTS_S)
-    return tuple(_draw_storm(random, lasts_s, gap_s, favourites) for lasts_s in length.storms_s)
+    others = favourites if only else KINDS
+    return tuple(_draw_storm(random, lasts_s, gap_s, favourites, others) for lasts_s in length.storms_s)
 
 
-def _draw_storm(random: Random, lasts_s: float, gap_s: float, favourites: Sequence[DrawFault]) -> Storm:
+def _in_one(length: Length) -> Length:
+    """The first two storms and the calm between them become one storm."""
+    first_s, second_s, *others_s = length.storms_s
+    return Length((first_s + 2.0 + second_s, *others_s))
+
+
+def _draw_storm(
+    random: Random,
+    lasts_s: float,
+    gap_s: float,
+    favourites: Sequence[DrawFault],
+    others: Sequence[DrawFault],
+) -> Storm:
     faults = []
     at = random.uniform(0.0, gap_s)
     while at < lasts_s:
-        kinds = favourites if random.random() < 0.5 else KINDS
+        kinds = favourites if random.random() < 0.5 else others
         faults.append(random.choice(kinds)(random, round(at, 3)))
         at += random.expovariate(1 / gap_s)
     return Storm(lasts_s, tuple(faults))

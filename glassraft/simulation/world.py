@@ -25,6 +25,7 @@ from glassraft.simulation.calls import Call
 from glassraft.simulation.checks import Broken, Checks
 from glassraft.simulation.clients import Client
 from glassraft.simulation.clock import NodeClock, SimulatedTime
+from glassraft.simulation.coups.coup import Coup
 from glassraft.simulation.coverage import Coverage
 from glassraft.simulation.history import History
 from glassraft.simulation.network import Network
@@ -106,6 +107,8 @@ class World:
         self.history = History(self)
         self.operator = Operator(self)
         self.stillborn: list[Fault] = []
+        self.coup: Coup | None = None
+        """The one that is under way."""
         self.all_is_calm = True
         self.clients_cut_until = 0.0
         """Until when (seconds) no client reaches a node while faults go on."""
@@ -328,6 +331,8 @@ class World:
     def node_settled(self, node: Node) -> None:
         """A node's turn is over."""
         self.checks.settled(node)
+        if self.coup is not None:
+            self.coup.look()
         unanswered = node.uplink.unanswered()
         if unanswered:
             raise Broken(
@@ -362,6 +367,8 @@ class World:
         self.tell("everything heals")
         self.all_is_calm = True
         self.stillborn.clear()
+        if self.coup is not None:
+            self.coup.end()
         undo, self._to_undo = list(self._to_undo.values()), {}
         for action in undo:
             action()

@@ -27,6 +27,7 @@ from glassraft.simulation.broken import (
     OldSnapshotInstalled,
     OverwrittenConfigurationKept,
     PreviousEntryNotChecked,
+    PreVoteTakesOverTheTerm,
     ReadsBeforeTheFirstCommit,
     ReadsConfirmedByEarlierRounds,
     SnapshotForgetsTheVote,
@@ -34,6 +35,7 @@ from glassraft.simulation.broken import (
     StaleTermsAccepted,
     TwoChangesAtOnce,
     VoteClearedInTheSameTerm,
+    VotesAgainstALeaderThatItHears,
     VotesTwice,
 )
 from tests.raft.world import Node, World
@@ -44,20 +46,6 @@ class HalfIsAMajority(Rules):
 
     def is_majority(self, servers: Collection[int], members: Collection[int]) -> bool:
         return len(set(servers) & set(members)) >= len(members) // 2
-
-
-class PreVoteTakesOverTheTerm(Rules):
-    """A pre-vote's term counts like any other, so asking disturbs as much as standing."""
-
-    def says_its_term(self, message: Message) -> bool:
-        return True
-
-
-class VotesAgainstALeaderThatItHears(Rules):
-    """Whoever asks is considered, though a majority hears a leader."""
-
-    def leader_is_alive(self, heard_at: float, now: float, shortest_s: float) -> bool:
-        return False
 
 
 class CompactsWhatCouldBeLost(Rules):
@@ -99,10 +87,7 @@ RARE: tuple[type[Rules], ...] = (
     OverwrittenConfigurationKept,
     SnapshotThrowsTheLogAway,
 )
-"""What random faults find too seldom: a transcript and a test of their own catch the first and the last.
-
-Nothing catches the second yet: it needs a schedule that is aimed at it.
-"""
+"""What random faults find too seldom here: the simulator's coups catch the first two, a test of its own the last."""
 
 
 class SendsBeforeWriting(World):

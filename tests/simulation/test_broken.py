@@ -16,20 +16,9 @@ from glassraft.simulation.broken import ZOO
 from glassraft.simulation.hunt import WITHIN, Row, hunt, play, table
 
 RARE = {
-    "changes-before-its-first-commit",
-    "every-append-truncates",
-    "longer-log-wins",
-    "old-acknowledgements-count",
-    "old-votes-count",
     "old-snapshot-installed",
-    "older-terms-committed-by-counting",
-    "overwritten-configuration-kept",
-    "reads-before-the-first-commit",
-    "reads-confirmed-by-earlier-rounds",
     "snapshot-forgets-the-vote",
     "snapshot-throws-the-log-away",
-    "two-changes-at-once",
-    "votes-counted-twice",
 }
 """What takes hundreds of seeds: GLASSRAFT_RARE=1 hunts these too, and so does the command."""
 
