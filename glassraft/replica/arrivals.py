@@ -30,7 +30,6 @@ class Unserved:
 
     not_leader      another node leads; nothing was done
     full            too many commands wait for a majority; nothing was done
-    overwritten     the command lost its place to another leader's; nothing was done
     deposed         this node lost its leadership while the command was under way: its fate is unknown
                     (and what raft.ready.Refused lists of changes of membership)
     no_quorum       no majority answered in time: the command's fate is unknown

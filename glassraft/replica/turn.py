@@ -86,9 +86,12 @@ ROUNDS_A_TURN = 20
 
 
 class Pending(NamedTuple):
-    """A proposal of this leader that is not applied yet, who waits for it, and until when (monotonic seconds)."""
+    """Who waits for a proposal of this leader that is not applied yet, and until when (monotonic seconds).
 
-    term: int
+    Whoever is deposed tells all of them in the turn in which its log is overwritten, if not before: another
+    leader's entry in the proposal's place is applied when that is on disk, and so after that.
+    """
+
     ticket: Settles
     until: float
 
@@ -243,7 +246,7 @@ def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
         _note_down(replica)
     _send(replica, ready.messages_after)
     for placed in ready.placed:
-        replica.pending[placed.index] = Pending(placed.term, placed.ticket, now + PENDING_S)
+        replica.pending[placed.index] = Pending(placed.ticket, now + PENDING_S)
     for refused in ready.refused:
         refused.ticket.settle(Unserved(refused.why))
     if ready.committed:
@@ -336,8 +339,7 @@ def _apply(replica: Replica, entries: Sequence[Entry], now: float) -> None:
     for entry, outcome in zip(entries, outcomes, strict=True):
         waiting = replica.pending.pop(entry.index, None)
         if waiting is not None:
-            is_it = waiting.term == entry.term
-            waiting.ticket.settle(Applied(entry.index, outcome) if is_it else Unserved("overwritten"))
+            waiting.ticket.settle(Applied(entry.index, outcome))
     finished = replica.watchers.waiting_for(outcomes)
     if finished:
         _commit_queue(replica)

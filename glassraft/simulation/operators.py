@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from glassraft.simulation.node import Node
     from glassraft.simulation.world import World
 
-IN_DOUBT = frozenset({"deposed", "no_quorum", "overwritten"})
+IN_DOUBT = frozenset({"deposed", "no_quorum"})
 
 
 class Operator:

@@ -327,7 +327,6 @@ def test_a_follower_reads_stale_and_says_how_old(follower: Desk) -> None:
     ("why", "fault"),
     [
         ("not_leader", "not_leader"),
-        ("overwritten", "not_leader"),
         ("transferring", "not_leader"),
         ("full", "full"),
         ("deposed", "outcome_unknown"),
