@@ -1,7 +1,7 @@
-"""How a command's result becomes its call's answer: what a service hands to the turn as tickets.
+"""How a command's result becomes its call's answer: what a node's methods hand to the turn as tickets.
 
 Tickets are settled from within the turn, so what they do must be quick and must not raise.
-Next: service.py, which makes them; turn.py, which settles them.
+Next: queue_commands.py, which makes them; turn.py, which settles them.
 """
 
 import time

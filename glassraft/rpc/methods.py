@@ -71,6 +71,19 @@ class Method:
     short: bool = False
     vital: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        function: Callable[..., Any],
+        signature: tuple[str, ...],
+        required: int,
+        *,
+        short: bool = False,
+        vital: bool = False,
+    ) -> "Method":
+        """A method whose help is its docstring."""
+        return cls(function, signature, required, (function.__doc__ or "").strip(), short, vital)
+
 
 def _take_int(value: Any) -> int | None:
     """Integers can pass 2^31, where a stock client must send a double or a decimal string instead."""

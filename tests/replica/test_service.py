@@ -10,7 +10,7 @@ import pytest
 from glassraft.errors import BadArgument
 from glassraft.jobqueue import ids
 from glassraft.raft.messages import AppendEntries, LogPosition
-from glassraft.replica import answers
+from glassraft.replica import answers, queue_reads
 from glassraft.replica import service as services
 from glassraft.replica.arrivals import TimePassed, Unserved
 from glassraft.replica.driver import Driver
@@ -65,7 +65,7 @@ class Desk:
         self.driver = Driver(self.bench.replica, self.failures.append)
         self.bench.replica.addresses.update({id: ADDRESSES[id] for id in range(1, size + 1)})
         self.service = Service(1, CLUSTER)
-        self.service.finished = self.bench.finished
+        self.service._behind.finished = self.bench.finished
         self.service.serve(self.bench.replica, self.driver, self.bench.queue, self.bench.writer)  # type: ignore[arg-type]
         self.caller = Caller(self.service)
         self.call = self.caller.call
@@ -335,7 +335,7 @@ def test_a_follower_reads_stale_and_says_how_old(follower: Desk) -> None:
     ],
 )
 def test_what_became_of_a_command_is_told_by_its_fault(follower: Desk, why: str, fault: str) -> None:
-    assert follower.service._unserved(Unserved(why)).name == fault
+    assert follower.service._behind.unserved(Unserved(why)).name == fault
 
 
 def test_a_read_without_a_majority_is_told_and_nothing_is_in_doubt(led: Desk) -> None:
@@ -398,7 +398,7 @@ def test_wait_answers_as_soon_as_one_is_done(lone: Desk) -> None:
 
 def test_wait_answers_with_no_more_than_fits(lone: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Results of a thousand jobs could be hundreds of megabytes: the client asks again for the rest."""
-    monkeypatch.setattr(services, "BYTES_AT_ONCE", 100)
+    monkeypatch.setattr(queue_reads, "BYTES_AT_ONCE", 100)
     jobs = [lone.call("Submit", "", 1, 1, JOB)["job"] for _ in range(10)]
     complete(lone, 10)
     waiting = list(jobs)
