@@ -220,6 +220,8 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
         if not ready.leads_on and not _wake(replica, now):
             has_more = False
             break
+    if replica.server.role != "leader":  # even if nothing else came of stepping down
+        _tell_those_who_wait_for_a_leader(replica)
     if replica.stopping:
         _tell_everybody_to_go(replica)
     if replica.commit_due <= now:
@@ -258,8 +260,6 @@ def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
     for done in ready.transferred:
         done.ticket.settle(HandedOver(done.leader_id, done.term))
     _look_after_log(replica, ready)
-    if replica.server.role != "leader":
-        _tell_those_who_wait_for_a_leader(replica)
 
 
 def _count_unsaved(replica: Replica, ready: Ready, now: float) -> None:

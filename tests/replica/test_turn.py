@@ -1,5 +1,7 @@
 """One turn on fakes: what happens in which order, who is told what, and what a cut leaves."""
 
+from dataclasses import replace
+
 import pytest
 
 from glassraft.errors import StorageError
@@ -22,7 +24,7 @@ from glassraft.replica.arrivals import (
 )
 from glassraft.replica.digests import QueuesDiffer
 from glassraft.replica.turn import PENDING_S, QUEUE_COMMIT_S
-from tests.replica.parts import Bench, Cut, Effects, Origin, Waiter, accepted, opening, submission
+from tests.replica.parts import SETTINGS, Bench, Cut, Effects, Origin, Waiter, accepted, opening, submission
 
 
 def before(effects: list[str], first: str, then: str) -> bool:
@@ -170,6 +172,17 @@ def test_whoever_waits_is_told_that_the_leader_is_deposed(led: Bench) -> None:
     arrival, waiter = led.command()
     led.turn(arrival)
     led.turn(led.arrives(newer_leader(led, prev=LogPosition(1, 1))))
+    assert waiter.result == Unserved("deposed")
+
+
+def test_whoever_waits_is_told_when_a_leader_steps_down_because_nobody_answers_it() -> None:
+    bench = Bench(settings=replace(SETTINGS, check_quorum=True))
+    bench.become_leader()
+    arrival, waiter = bench.command()
+    bench.turn(arrival)
+    bench.pass_time(SETTINGS.election_longest_s)
+    bench.turn(TimePassed())
+    assert bench.server.role == "follower"
     assert waiter.result == Unserved("deposed")
 
 
