@@ -22,7 +22,7 @@ MULTIPROCESSING = ("multiprocessing.resource_tracker", "multiprocessing.forkserv
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Here and not in tests/raft, because only this file is read before the arguments are."""
-    parser.addoption("--update-transcripts", action="store_true", help="rewrite tests/raft/transcripts")
+    parser.addoption("--update-transcripts", action="store_true", help="rewrite the transcripts")
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@
     python -m glassraft.simulation --seed 42 --shrink         the shortest schedule in which it still fails, told
     python -m glassraft.simulation --seed 42 --record DIR     write the event files that real nodes write
     python -m glassraft.simulation --broken all --jobs 2      in how many seeds each broken rule is caught
+    python -m glassraft.simulation --play FILE                a scenario that was written by hand, and what comes of it
 
 Exit status 0 where all held, 1 where something did not.
 """
@@ -21,6 +22,7 @@ from glassraft.simulation.dask import NoDask, dask_cluster
 from glassraft.simulation.explore import Findings, Pool, explore, processes
 from glassraft.simulation.progress import progress
 from glassraft.simulation.run import plan_of, simulate
+from glassraft.simulation.scenario import Scenario, ScenarioError, played
 from glassraft.simulation.shrink import Case, schedule_text, shrink, transcript
 
 SEEDS = 1_000
@@ -47,8 +49,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="play this seed alone, and tell what happens")
     parser.add_argument(
-        "--record", type=Path, metavar="DIR", help="with --seed: write the nodes' event files there"
+        "--record", type=Path, metavar="DIR", help="with --seed or --play: write the nodes' event files there"
     )
+    parser.add_argument("--play", type=Path, metavar="FILE", help="play this scenario alone")
     parser.add_argument(
         "--shrink",
         action="store_true",
@@ -73,11 +76,8 @@ def tell_one(seed: int, record: Path | None) -> int:
     """Play one seed, telling everything or writing it down; 1 if it fails."""
     plan = plan_of(seed)
     print(f"seed {seed}: {plan.settings}")
-    if record is not None:
-        record.mkdir(parents=True, exist_ok=True)
-        if any(record.glob("node-*.jsonl")):
-            print(f"{record} holds event files already: give an empty folder", file=sys.stderr)
-            return 2
+    if record is not None and not _is_empty(record):
+        return 2
     listener = None if record is not None else lambda at, text: print(f"{at:9.4f}  {text}")
     result = simulate(seed, record=record, listener=listener)
     if record is not None:
@@ -87,6 +87,28 @@ def tell_one(seed: int, record: Path | None) -> int:
         print(f"seed {seed} fails {result.failure}")
         return 1
     print("every property held")
+    return 0
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether event files can be written there; else it is said why not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("node-*.jsonl")):
+        print(f"{folder} holds event files already: give an empty folder", file=sys.stderr)
+        return False
+    return True
+
+
+def tell_scenario(file: Path, record: Path | None) -> int:
+    """Print a scenario and what comes of it; 2 if it cannot be played."""
+    if record is not None and not _is_empty(record):
+        return 2
+    try:
+        blocks = played(file.read_text(encoding="utf-8"), Scenario(record))
+    except (OSError, UnicodeDecodeError, ScenarioError) as error:
+        print(f"{file}: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(block.written() for block in blocks), end="")
     return 0
 
 
@@ -147,6 +169,8 @@ def pool_of(options: argparse.Namespace) -> AbstractContextManager[Pool]:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
     options = parse_arguments(arguments)
+    if options.play is not None:
+        return tell_scenario(options.play, options.record)
     if options.seed is not None and options.shrink:
         return tell_shrunk(case_of(options.seed, options.broken))
     if options.seed is not None:

@@ -54,6 +54,10 @@ class NodeClock:
         self._shown, self._since = self.monotonic(), self.now
         self._rate = rate
 
+    def skip_to(self, monotonic: float) -> None:
+        """The machine counts up to this at once, and its wall clock with it; never back."""
+        self._shown, self._since = max(self.monotonic(), monotonic), self.now
+
     def jump_wall(self, by_ms: int) -> None:
         """Somebody, or a time server, sets the wall clock."""
         self._wall_offset_ms += by_ms

@@ -4,7 +4,7 @@
 arguments always give the same run.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -24,7 +24,7 @@ from glassraft.simulation.node import Node
 from glassraft.simulation.parts import REAL, Parts
 from glassraft.simulation.queue_disk import QueueDisk
 from glassraft.simulation.schedule import Schedule
-from glassraft.simulation.settings import Settings
+from glassraft.simulation.settings import MakeNode, Settings
 from glassraft.simulation.snapshots import MemorySnapshots
 from glassraft.simulation.world import Listener, World
 from glassraft.storage.identity import Identity
@@ -111,7 +111,7 @@ def simulate(
     settings = settings or plan.settings
     schedule = plan.schedule if schedule is None else schedule
     with ExitStack() as stack:
-        make_node = _make_node
+        make_node: MakeNode = node_in_memory
         if plan.on_files and parts is REAL:
             folder = files.run_folder()
             stack.callback(files.remove, folder)
@@ -124,7 +124,13 @@ def simulate(
         )
 
 
-def _make_node(world: World, id: int, clock: NodeClock, random: Random) -> Node:
+def node_in_memory(
+    world: World,
+    id: int,
+    clock: NodeClock,
+    random: Random,
+    make_snapshots: Callable[[Node, QueueDisk], MemorySnapshots] = MemorySnapshots,
+) -> Node:
     """A machine whose disks are in memory."""
 
     def effect(name: str) -> None:
@@ -132,7 +138,7 @@ def _make_node(world: World, id: int, clock: NodeClock, random: Random) -> Node:
 
     disk = world.parts.make_disk(effect)
     queue = QueueDisk(effect, world.parts.queue_rules, disk, world.first_configuration(id))
-    node = Node(world, id, clock, random, disk, queue, lambda node: MemorySnapshots(node, queue))
+    node = Node(world, id, clock, random, disk, queue, lambda node: make_snapshots(node, queue))
     return node
 
 

@@ -99,10 +99,10 @@ class World:
         self._order = count()
         self._to_undo: dict[int, Action] = {}
         self.steps = 0
-        self.network = Network(self, self.stream("network"))
+        self.network = self._make_network(self.stream("network"))
         self.coverage = Coverage()
         self.situations = Situations(self)
-        self.checks = Checks(self)
+        self.checks = self._make_checks()
         self.queue_checks = QueueChecks()
         self.history = History(self)
         self.operator = Operator(self)
@@ -133,6 +133,12 @@ class World:
     def stream(self, name: str) -> Random:
         """A source of chance for one party."""
         return Random(f"{self._seed} {name}")
+
+    def _make_network(self, random: Random) -> Network:
+        return Network(self, random)
+
+    def _make_checks(self) -> Checks:
+        return Checks(self)
 
     def _make_clock(self, id: int) -> NodeClock:
         random = self.stream(f"clock {id}")

@@ -1,8 +1,8 @@
 """What carries messages between servers in one thread: first in, first out, unless told otherwise.
 
-A link can be cut, both ways or one; chosen messages can be held, and then released, dropped,
-doubled or turned around. `delays` decides when each copy of a message arrives, so that a test
-with a seed can delay, lose, double and reorder. Next: world.py, which delivers.
+A link can be cut, both ways or one; chosen messages can be held, and then dropped or released.
+`delays` decides when each copy of a message arrives, so that a test with a seed can delay, lose,
+double and reorder. Next: world.py, which delivers.
 """
 
 import heapq
@@ -58,11 +58,9 @@ class Network:
         self,
         delays: Callable[[Message], Iterable[float]] = at_once,
         on_lost: Callable[[Message], None] = lambda message: None,
-        on_held: Callable[[Message], None] = lambda message: None,
     ) -> None:
         self.delays = delays
         self.on_lost = on_lost
-        self.on_held = on_held
         self.cut_links: set[Link] = set()
         self.holding: dict[str, Pick] = {}
         self.held: list[Message] = []
@@ -72,8 +70,7 @@ class Network:
     def send(self, message: Message, now: float) -> None:
         """Take a message on its way: it is held, lost, or arrives once or more."""
         if any(pick(message) for pick in self.holding.values()):
-            self.held.append(message)
-            return self.on_held(message)
+            return self.held.append(message)
         copies = () if self.is_cut(message) else tuple(self.delays(message))
         if not copies:
             return self.on_lost(message)
@@ -169,14 +166,6 @@ class Network:
         """Lose the held messages that are chosen."""
         for message in self._take_held(pick):
             self.on_lost(message)
-
-    def duplicate(self, pick: Pick = every) -> None:
-        """Double the held messages that are chosen, each copy right behind its original."""
-        self.held = [copy for message in self.held for copy in [message] * (2 if pick(message) else 1)]
-
-    def reorder(self) -> None:
-        """Turn the held messages around: the last sent will arrive first."""
-        self.held.reverse()
 
     def _take_held(self, pick: Pick) -> list[Message]:
         chosen = [message for message in self.held if pick(message)]

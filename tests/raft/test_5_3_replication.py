@@ -1,7 +1,6 @@
 """§5.3: log replication, and the receiver of AppendEntries in Figure 2."""
 
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -22,10 +21,7 @@ from tests.raft.single import (
     refusal,
     request_vote,
 )
-from tests.raft.transcript import played
 from tests.raft.world import AS_PRINTED, World
-
-TRANSCRIPTS = Path(__file__).parent / "transcripts"
 
 
 def propose(*commands: str) -> list[Propose]:
@@ -253,25 +249,6 @@ def test_one_refusal_an_entry_would_do_as_well() -> None:
     world.network.heal()
     world.elect(2)
     assert world.server(3).log.last == world.server(2).log.last
-
-
-@pytest.mark.parametrize(
-    ("file", "refusals"),
-    [
-        ("5_3_figure_7", "6 refusals: n2 1, n3 1, n6 2, n7 2"),
-        ("5_3_a_log_that_diverged", "3 refusals: n3 3"),
-    ],
-)
-def test_refusals_until_logs_agree(file: str, refusals: str) -> None:
-    text = (TRANSCRIPTS / f"{file}.txt").read_text(encoding="utf-8")
-    assert refusals in [line for block in played(text) for line in block.outcome]
-
-
-def test_figure_7_ends_alike() -> None:
-    text = (TRANSCRIPTS / "5_3_figure_7.txt").read_text(encoding="utf-8")
-    last = played(text)[-1].outcome
-    assert len(last) == 7
-    assert all(line.endswith("log 1 1 1 4 4 5 5 6 6 6 8") for line in last)
 
 
 # Batches, and one AppendEntries under way

@@ -1,17 +1,11 @@
 """§5.4: who may be elected, which entries may be called committed, and §5.5, §5.6: crashes and timing."""
 
-from pathlib import Path
-
 import pytest
 
 from glassraft.raft.messages import RequestVoteReply
 from glassraft.raft.ready import Propose
 from tests.raft.single import Single, ok, refusal, request_vote
-from tests.raft.transcript import play
 from tests.raft.world import World
-
-TRANSCRIPTS = Path(__file__).parent / "transcripts"
-
 
 # §5.4.1: the later last term, else the longer log, is more up to date
 
@@ -69,15 +63,6 @@ def test_it_is_committed_with_an_entry_of_the_leaders_own_term() -> None:
     single = old_entry_on_a_majority()
     done = single.step(ok(2, 4, 3, single.server.progress[2].round_under_way or 0))
     assert [e.index for e in done.committed] == [1, 2, 3]
-
-
-def test_figure_8_ends_both_ways() -> None:
-    def last_logs(name: str) -> list[str]:
-        text = (TRANSCRIPTS / f"{name}.txt").read_text(encoding="utf-8")
-        return [line.split(" log ")[1] for line in play(text).splitlines()[-5:]]
-
-    assert last_logs("5_4_2_figure_8_d") == ["1 3 5"] * 5
-    assert last_logs("5_4_2_figure_8_e") == ["1 2 4 6"] * 5
 
 
 # §5.5: followers and candidates crash; §5.6: what matters is on disk

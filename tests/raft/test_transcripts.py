@@ -1,4 +1,4 @@
-"""Each file in transcripts/ is a run of the protocol, compared whole.
+"""Each file in transcripts/, and in tests/simulation/lessons/, is a run of the protocol, compared whole.
 
 `pytest --update-transcripts` rewrites the files; a reviewer reads the difference.
 """
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.raft.transcript import play
+from glassraft.simulation.scenario import play
 
-FOLDER = Path(__file__).parent / "transcripts"
-FILES = sorted(FOLDER.glob("*.txt"))
+TESTS = Path(__file__).parent.parent
+FOLDERS = (TESTS / "raft" / "transcripts", TESTS / "simulation" / "lessons")
+FILES = [path for folder in FOLDERS for path in sorted(folder.glob("*.txt"))]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -1,12 +1,11 @@
-"""The tests' own tools: the network's faults, crashes between effects, and the language of transcripts."""
+"""The tests' own tools: the network's faults and crashes between effects."""
 
 import pytest
 
-from glassraft.raft.messages import AppendEntries, Message, RequestVote
+from glassraft.raft.messages import AppendEntries, Message
 from glassraft.raft.ready import Undelivered
 from tests.raft.network import Network
 from tests.raft.single import append_entries
-from tests.raft.transcript import Script, parse, play
 from tests.raft.world import Crash, Node, World
 
 
@@ -46,18 +45,16 @@ def test_a_cut_link_loses_what_is_sent_and_what_is_under_way() -> None:
     assert arriving(network) == [to(1)]
 
 
-def test_held_messages_can_be_doubled_turned_around_dropped_and_released() -> None:
+def test_held_messages_can_be_dropped_and_released() -> None:
     network = Network()
     network.hold("all", lambda message: True)
     first, second = to(1, round=1), to(1, round=2)
     network.send(first, 0.0)
     network.send(second, 0.0)
-    network.duplicate(lambda message: message == first)
-    network.reorder()
     network.drop(lambda message: message == second)
     assert arriving(network) == []
     network.release(0.0)
-    assert arriving(network) == [first, first]
+    assert arriving(network) == [first]
 
 
 def test_delays_reorder_and_copies_double() -> None:
@@ -105,43 +102,3 @@ def test_clocks_may_run_at_different_rates() -> None:
     world.nodes[2].rate = 2.0
     world.run(until=10.0)
     assert world.nodes[2].clock == pytest.approx(20.0, abs=0.5)
-
-
-def test_a_transcript_is_blocks_of_commands_and_what_came_of_them() -> None:
-    text = "# one\ncluster 1\n\ntimeout n1\n---\nn1 stands in term 1\n\nlogs\n---\nn1 leader\n"
-    blocks = parse(text)
-    assert [block.commands for block in blocks] == [["# one", "cluster 1", "", "timeout n1"], ["logs"]]
-    assert "".join(block.written() + "\n" for block in blocks)[:-1] == text
-    assert parse("") == []
-
-
-def test_playing_a_transcript_twice_changes_nothing() -> None:
-    once = play("cluster 3 leader=n1\npropose n1 a\n")
-    assert play(once) == once
-    assert "n1 commits 2" in once
-
-
-@pytest.mark.parametrize(
-    ("command", "complaint"),
-    [
-        ("clutser 3", "'clutser' is no command"),
-        ("timeout 1", "'1' is no node"),
-        ("hold n1 n2", "'n1 n2' chooses no messages"),
-        ("heartbeat n2", "n2 does not lead"),
-        ("timeout n1", "n1 leads"),
-        ("cluster 3 sieze=2", "unknown options of a cluster: sieze"),
-    ],
-)
-def test_a_wrong_command_says_what_is_wrong(command: str, complaint: str) -> None:
-    script = Script()
-    script.run("cluster 3 leader=n1")
-    with pytest.raises(ValueError, match=complaint):
-        script.run(command)
-
-
-def test_the_kind_of_a_message_can_be_chosen() -> None:
-    script = Script()
-    script.run("cluster 3")
-    script.run("hold n1 -> * RequestVote")
-    script.run("timeout n1")
-    assert [type(message) for message in script.world.network.held] == [RequestVote, RequestVote]

@@ -3,7 +3,7 @@
 What was persisted survives a crash, the rest is lost. Each `Ready` is carried out in exactly
 the order that it asks for, and can be cut between any two effects by raising `Crash` from
 `before_effect`. Nothing here decides anything about Raft: every state arises by the rules.
-Next: network.py; transcript.py, which plays scripts on it; chaos.py, which plays seeds.
+Next: network.py; chaos.py, which plays seeds.
 """
 
 import json
@@ -179,7 +179,6 @@ class Watcher:
 
     def sent(self, message: Message) -> None: ...
     def lost(self, message: Message) -> None: ...
-    def held(self, message: Message) -> None: ...
     def received(self, message: Message) -> None:
         """The receiver is about to step it."""
 
@@ -241,7 +240,7 @@ class World:
         self.before_effect = before_effect
         self.sync_s = sync_s
         self.clock = 0.0
-        self.network = Network(on_lost=self.watcher.lost, on_held=self.watcher.held)
+        self.network = Network(on_lost=self.watcher.lost)
         self.made_of = Configuration(tuple(range(1, size + 1)))
         self.nodes = {id: Node(id) for id in range(1, size + spare + 1)}
         for id in self.nodes:
