@@ -19,7 +19,7 @@ from glassraft.raft.log import Log
 from glassraft.raft.messages import AppendEntries, Entry, LogPosition, Message
 from glassraft.raft.rules import Rules
 from glassraft.replica.rules import TurnRules
-from glassraft.simulation.coups import elections, leases, membership, reading, replication
+from glassraft.simulation.coups import elections, leases, membership, reading, replication, snapshots
 from glassraft.simulation.disks import RaftDisk
 from glassraft.simulation.parts import Parts
 from glassraft.simulation.schedule import (
@@ -70,6 +70,9 @@ QUICK: Final = {"election_shortest_s": 0.15, "election_longest_s": 0.3, "heartbe
 
 MANNERLY: Final = {"pre_vote": True}
 """Where servers may be removed."""
+
+SHORT_LOG: Final = {"kept_entries": 4, "kept_for_snapshot": 30, "compact_entries": 3}
+"""Whoever was away for a second needs a snapshot."""
 
 CHANGES: Final = (add_server, remove_server, split, isolate)
 """Members come and go while links are cut."""
@@ -408,7 +411,11 @@ class LearnersVote(Rules):
         return configuration.members
 
 
-@misreading("§7", "Acknowledged entries are durable")
+@misreading(
+    "§7",
+    "Acknowledged entries are durable",
+    Where(3, SHORT_LOG, (aimed(snapshots.overtaken_snapshot),), only=True),
+)
 class SnapshotThrowsTheLogAway(Rules):
     """A follower deletes its whole log for a snapshot, though what follows it there agrees."""
 
@@ -416,7 +423,11 @@ class SnapshotThrowsTheLogAway(Rules):
         return False
 
 
-@misreading("§7", "Applied never goes back")
+@misreading(
+    "§7",
+    "Applied never goes back",
+    Where(3, SHORT_LOG, (aimed(snapshots.overtaken_snapshot),), only=True),
+)
 class OldSnapshotInstalled(Rules):
     """A snapshot is installed though the server has applied more than it holds."""
 
@@ -424,7 +435,11 @@ class OldSnapshotInstalled(Rules):
         return True
 
 
-@misreading("§7", "Votes are durable", Where(raft=DISTURBED))
+@misreading(
+    "§7",
+    "Votes are durable",
+    Where(3, {**DISTURBED, **SHORT_LOG}, (aimed(snapshots.cut_at_a_snapshot),), only=True),
+)
 class SnapshotForgetsTheVote(Rules):
     """What is installed replaces all that a server had, its vote too."""
 

@@ -70,6 +70,8 @@ SITUATIONS: Final[Mapping[str, str]] = {
     "several_removed_at_once": "minorities that asked for removals until they would be the majority",
     "lost_change": "changes of membership that their leader alone had, and lost",
     "change_before_the_first_commit": "changes in two terms whose majorities would share nobody (the bug of 2015)",
+    "cut_at_a_snapshot": "servers cut at a snapshot of the leader for which they had just voted",
+    "overtaken_snapshot": "snapshots that were checked while another leader sent what they stand for",
     "earlier_rounds_answered": "answers to earlier rounds that came for a read after another's commit (diss. §6.4)",
     "read_before_the_first_commit": "new leaders asked for a read when only the old one knew what is committed",
     "forgetful_voters": "voters that started anew just as a rival asked, under a lease",

@@ -6,7 +6,7 @@ Each is told in the file of its theme; faults.py begins them among everything el
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from glassraft.simulation.coups import elections, leases, membership, reading, replication
+from glassraft.simulation.coups import elections, leases, membership, reading, replication, snapshots
 from glassraft.simulation.coups.coup import Coup, Story
 
 STORIES: Final[Mapping[str, Callable[[Coup], Story]]] = {
@@ -21,6 +21,8 @@ STORIES: Final[Mapping[str, Callable[[Coup], Story]]] = {
         membership.several_removed_at_once,
         membership.lost_change,
         membership.change_before_the_first_commit,
+        snapshots.cut_at_a_snapshot,
+        snapshots.overtaken_snapshot,
         reading.earlier_rounds_answered,
         reading.read_before_the_first_commit,
         leases.forgetful_voters,

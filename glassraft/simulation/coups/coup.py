@@ -43,10 +43,13 @@ class Coup:
         voters = leader.server.configuration.voters
         self.others = [world.nodes[id] for id in voters if id != leader.id]
         """The other voters, by the leader's configuration."""
-        Random(which).shuffle(self.others)
+        self.random = Random(which)
+        """What else a story leaves to chance."""
+        self.random.shuffle(self.others)
         self._lives = {node: node.life for node in (leader, *self.others)}
         self._cut: list[Link] = []
         self._holds: list[Hold] = []
+        self._stand: Sequence[Node] = ()
         self._awaited: Callable[[], bool] | None = None
         self._steps = 0
         self._is_over = False
@@ -117,6 +120,17 @@ class Coup:
         del self._lives[node]
         self.world.crash(node, down_s, power=False)
 
+    def restart(self, node: "Node") -> None:
+        """It starts again, and is part of the story again."""
+        self.world.restart(node)
+        self._lives[node] = node.life
+
+    def let_queues_stand(self, nodes: "Sequence[Node]") -> None:
+        """From now on these nodes' disks get nowhere with the queue, until the coup ends or one is let go on."""
+        self._stand = nodes
+        for node in nodes:
+            node.queue_stands = True
+
     # How it goes on
 
     def begin(self) -> None:
@@ -163,4 +177,6 @@ class Coup:
         self.world.network.join(self._cut)
         for held in self._holds:
             held.release()
+        for node in self._stand:
+            node.queue_stands = False
         self.world.coup = None
