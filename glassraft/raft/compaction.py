@@ -28,7 +28,7 @@ def wants_sync(server: "Server") -> bool:
     # What the tail keeps is looked at last, since this is asked with every Ready.
     if server.sync_under_way or server.last_applied - first_unsynced < stride:
         return False
-    server.sync_under_way = _last_unneeded(server) - first_unsynced >= stride
+    server.sync_under_way = _has_unneeded(server, first_unsynced + stride)
     return server.sync_under_way
 
 
@@ -38,7 +38,7 @@ def compact_a_stride(server: "Server") -> "LogPosition | None":
     held_on_disk = server.rules.highest_compactable(server.synced_index)
     if held_on_disk - log.base.index < stride or server.now <= server.compacted_at:
         return None
-    if _last_unneeded(server) - log.base.index < stride:
+    if not _has_unneeded(server, log.base.index + stride):
         return None
     server.compacted_at = server.now
     was = log.first_index
@@ -48,11 +48,10 @@ def compact_a_stride(server: "Server") -> "LogPosition | None":
     return log.base
 
 
-def _last_unneeded(server: "Server") -> int:
-    """The last entry below the kept tail, which is longer while a snapshot is made, sent or caught up from."""
+def _has_unneeded(server: "Server", index: int) -> bool:
+    """Whether this entry is below the kept tail, which is longer while a snapshot is made, sent or caught up from."""
     last, settings = server.log.last_index, server.settings
-    below_tail = last - settings.kept_entries
+    if index > last - settings.kept_entries:
+        return False
     needed_after = snapshot.needed_after(server)
-    if needed_after is None:
-        return below_tail
-    return min(below_tail, max(needed_after, last - settings.kept_for_snapshot))
+    return needed_after is None or index <= max(needed_after, last - settings.kept_for_snapshot)

@@ -178,7 +178,8 @@ class Server:
         self._truncate_from: int | None = None
         self._outbox: list[Message] = []
         self._ready = Ready()
-        self._notes: list[Note] = []
+        self.notes: list[Note] = []
+        """What happened since take_notes() was called, in order."""
 
         self.election_timeout_s = 0.0
         self.election_deadline = 0.0
@@ -236,7 +237,7 @@ class Server:
             transfer.tell_target(self)
             if is_removed:
                 self.become_follower(self.current_term, None, "removed_leader_steps_down")
-        committed = self._take_committed()
+        committed = self._take_committed() if self.commit_index > self.last_applied else ()
         reads.release_confirmed(self)
         ready, self._ready = self._ready, Ready()
         ready.committed = committed
@@ -258,7 +259,7 @@ class Server:
 
     def take_notes(self) -> list[Note]:
         """What happened since the last call, in order."""
-        notes, self._notes = self._notes, []
+        notes, self.notes = self.notes, []
         return notes
 
     def _take_committed(self) -> tuple[Entry, ...]:
@@ -356,8 +357,8 @@ class Server:
             self.log.append(entry)
         first = entries[0].index
         self._unsaved_from = first if self._unsaved_from is None else min(self._unsaved_from, first)
-        if self._notes and self._notes[-1].event == "append":
-            self._notes[-1].fields["entries"].extend(entries)
+        if self.notes and self.notes[-1].event == "append":
+            self.notes[-1].fields["entries"].extend(entries)
         else:
             self.note("append", "", entries=list(entries))
         for entry in entries:
@@ -478,7 +479,7 @@ class Server:
 
     def note(self, event: str, why: str, /, **fields: Any) -> None:
         """Record what happened and the rule that decided."""
-        self._notes.append(Note(event, why, fields, self.current_term))
+        self.notes.append(Note(event, why, fields, self.current_term))
 
     def release_read(self, ticket: Any) -> None:
         """A read may be answered from what is applied now."""

@@ -18,6 +18,9 @@ from glassraft.replica.arrivals import (
 )
 
 
+NEVER = float("inf")
+
+
 @dataclass(slots=True)
 class _Waiting:
     """A Take that waits. Once `look_after` is applied, an earlier answer is looked for; None: no need to look."""
@@ -37,7 +40,9 @@ class WaitingTakes:
     @property
     def next_deadline(self) -> float:
         """When expire() has something to do (monotonic seconds)."""
-        return min((waiting.take.until for waiting in self._waiting), default=float("inf"))
+        if not self._waiting:  # asked after every turn
+            return NEVER
+        return min(waiting.take.until for waiting in self._waiting)
 
     def add(self, take: TakeArrived, last_index: int) -> None:
         """Queue up; wake() serves it at once if there is a job. `last_index` is where the log ends.

@@ -307,9 +307,8 @@ def _look_after_log(replica: Replica, ready: Ready) -> None:
 
 def _note_down(replica: Replica) -> None:
     """What the server noted becomes events, before anything else does."""
-    notes = replica.server.take_notes()
-    if notes:
-        replica.recorder.notes(notes)
+    if replica.server.notes:
+        replica.recorder.notes(replica.server.take_notes())
 
 
 def _send(replica: Replica, messages: Sequence[Message]) -> None:

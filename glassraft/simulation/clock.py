@@ -39,7 +39,8 @@ class NodeClock:
 
     def monotonic(self) -> float:
         """Seconds that this machine has counted, never back."""
-        return self._shown + (self.now - self._since) * self._rate
+        now, busy_until = self._time.now, self.busy_until
+        return self._shown + ((now if now > busy_until else busy_until) - self._since) * self._rate
 
     def wall_ms(self) -> int:
         """UTC in whole milliseconds, as this machine believes."""

@@ -6,7 +6,7 @@ files.py, both as real SQLite files.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
@@ -161,7 +161,10 @@ class RaftDisk:
         contents.base = base
 
     def _begin(self) -> None:
-        self._unsynced_over = replace(self.contents, entries=list(self.contents.entries))
+        was = self.contents
+        self._unsynced_over = Contents(
+            was.hard_state, was.base, was.base_configuration, was.queue_file, list(was.entries)
+        )
 
     def _sync(self) -> None:
         self._effect("sync")

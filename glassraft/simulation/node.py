@@ -105,7 +105,9 @@ class Node:
     @property
     def server(self) -> Server:
         """The server of a process that runs."""
-        return self.up.server
+        replica = self.replica
+        assert replica is not None, f"n{self.id} is down"
+        return replica.server
 
     # Its life
 
