@@ -59,15 +59,21 @@ class WriteBehind:
             return
         self._waits = False
         for name, rows in self._added.items():
-            self._execute(name, rows)
-            rows.clear()
-        self._execute("session used", list(self._used.values()))
-        self._execute("answers below", list(self._low.items()))
-        # A number below its session's low is never run: no answer below it can come later.
+            if rows:
+                self._execute(name, rows)
+                rows.clear()
+        if self._used:
+            self._execute("session used", list(self._used.values()))
+            self._used.clear()
+        if self._answers or self._low:
+            self._drain_answers()
+
+    def _drain_answers(self) -> None:
         low = self._low
+        self._execute("answers below", list(low.items()))
+        # A number below its session's low is never run: no answer below it can come later.
         self._execute("answer", [row for row in self._answers if row[1] >= low.get(row[0], 0)])
-        self._used.clear()
-        self._low.clear()
+        low.clear()
         self._answers.clear()
 
     def _execute(self, name: str, rows: Sequence[Row]) -> None:

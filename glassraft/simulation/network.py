@@ -249,4 +249,6 @@ class Uplink:
 
     def unanswered(self) -> list[MessageArrived]:
         """The requests that were stepped and not answered."""
+        if not any(self._waiting.values()):  # as it is after every turn but a broken one
+            return []
         return [arrived for waiting in self._waiting.values() for arrived in waiting]
