@@ -215,13 +215,13 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
         _note_down(replica)
         if not ready.is_empty:
             _carry_out(replica, ready, now)
+        if replica.server.role != "leader":  # before another leader's entries are applied in place of theirs
+            _tell_those_who_wait_for_a_leader(replica)
         if len(ready.committed) >= APPLY_BATCH_ENTRIES:
             break
         if not ready.leads_on and not _wake(replica, now):
             has_more = False
             break
-    if replica.server.role != "leader":  # even if nothing else came of stepping down
-        _tell_those_who_wait_for_a_leader(replica)
     if replica.stopping:
         _tell_everybody_to_go(replica)
     if replica.commit_due <= now:

@@ -8,6 +8,7 @@ from glassraft.errors import StorageError
 from glassraft.jobqueue import commands
 from glassraft.raft.messages import (
     AppendEntries,
+    Entry,
     LogPosition,
     RequestVote,
     RequestVoteReply,
@@ -172,6 +173,17 @@ def test_whoever_waits_is_told_that_the_leader_is_deposed(led: Bench) -> None:
     arrival, waiter = led.command()
     led.turn(arrival)
     led.turn(led.arrives(newer_leader(led, prev=LogPosition(1, 1))))
+    assert waiter.result == Unserved("deposed")
+
+
+def test_whoever_waits_does_not_get_what_another_leaders_entry_came_to(led: Bench) -> None:
+    """Its entry takes the place of theirs, and is committed by the same message."""
+    arrival, waiter = led.command()
+    led.turn(arrival)
+    other = Entry(2, 2, "noop", commands.opening(0))
+    request = newer_leader(led, other, prev=LogPosition(1, 1))._replace(leader_commit=2)
+    led.turn(led.arrives(request))
+    assert led.replica.queue.machine.applied_index == 2
     assert waiter.result == Unserved("deposed")
 
 
