@@ -17,7 +17,6 @@ from glassraft.replica.arrivals import (
     Unserved,
 )
 
-
 NEVER = float("inf")
 
 
