@@ -44,8 +44,8 @@ CALM = Weather()
 class Hold:
     """Messages of one kind that take as long as somebody wants, past whatever is cut meanwhile."""
 
-    def __init__(self, network: "Network", wanted: Callable[[Message], bool]) -> None:
-        self._network = network
+    def __init__(self, world: "World", wanted: Callable[[Message], bool]) -> None:
+        self._world = world
         self._wanted = wanted
         self.messages: list[Message] = []
         """What is held, in the order of sending."""
@@ -61,13 +61,16 @@ class Hold:
 
     def close(self) -> None:
         """What is sent from now on is not held."""
-        if self in self._network.holds:
-            self._network.holds.remove(self)
+        holds = self._world.network.holds
+        if self in holds:
+            holds.remove(self)
 
     def release(self, times: int = 1) -> None:
         """What is held arrives now, so many times; nothing else is held."""
         self.close()
         arriving, self._arrive = self._arrive, []
+        if arriving:
+            self._world.tell(f"{len(arriving)} messages that were held back arrive")
         for arrive in arriving:
             for _ in range(times):
                 arrive()
@@ -106,7 +109,7 @@ class Network:
 
     def hold(self, wanted: Callable[[Message], bool]) -> Hold:
         """Messages that are sent from now on, and wanted, are on their way until they are released."""
-        hold = Hold(self, wanted)
+        hold = Hold(self._world, wanted)
         self.holds.append(hold)
         return hold
 

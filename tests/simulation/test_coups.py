@@ -37,6 +37,19 @@ def test_it_comes_to_its_end(story: str) -> None:
     assert seen[story]
 
 
+def test_the_transcript_tells_who_hears_whom_and_what_was_held_back() -> None:
+    rule = AIMED["late_votes"]
+    told: list[str] = []
+    simulate(
+        0,
+        settings_for(rule, 0),
+        schedule=schedule_for(rule, 0),
+        listener=lambda at, text: told.append(text),
+    )
+    assert "from now on hear each other: none" in told
+    assert any(text.endswith("messages that were held back arrive") for text in told)
+
+
 def test_one_is_under_way_at_a_time() -> None:
     """The second begins when the first is over."""
     rule = AIMED["late_append"]

@@ -99,6 +99,8 @@ class Coup:
     def only(self, *groups: "Sequence[Node]") -> None:
         """From now on nodes hear each other within these groups, and nobody else hears anybody."""
         whole = [{node.id for node in group} for group in groups]
+        parts = [", ".join(f"n{id}" for id in sorted(group)) for group in whole]
+        self.world.tell(f"from now on hear each other: {' | '.join(parts) or 'none'}")
         members = self.world.members
         links = [(a, b) for a in members for b in members if a != b]
         self.cut(link for link in links if not any(group.issuperset(link) for group in whole))
@@ -150,10 +152,12 @@ class Coup:
     def _go_on(self) -> None:
         if self._is_over:
             return
-        awaited = next(self._story, None) if self._all_live else None
+        if not self._all_live:
+            return self.end()
+        awaited = next(self._story, None)
         self._steps += 1
         if awaited is None:
-            if self._all_live and self._steps > 1:  # else it had to give up, or could not even begin
+            if self._steps > 1:  # else the cluster is none for it
                 self.world.coverage.saw(self.name)
             self.end()
         elif callable(awaited):
