@@ -37,7 +37,7 @@ from glassraft.storage.identity import (
     read_newest_members,
 )
 from glassraft.supervisor import Exit, LeaderWatch, Picture, StopSignals, Supervisor
-from glassraft.supervisor.membership import add_server, members_of, remove_server
+from glassraft.supervisor.membership import add_server, make_leader, members_of, remove_server
 from glassraft.window import DisplayMissing
 from glassraft.window.controls import Action
 from visualizer import run_window
@@ -363,8 +363,18 @@ class WindowControls:
         """Whether the action is possible now, and the reason if not."""
         if action == "submit":
             return True, ""
-        possible = self._supervisor.can("start" if action == "restart" else action, id)
+        if id not in self._supervisor.config.members():
+            return action == "make_leader", "it was started elsewhere"
+        if action == "make_leader":
+            possible = self._supervisor.can("kill", id)  # for both it must run
+        else:
+            possible = self._supervisor.can("start" if action == "restart" else action, id)
         return bool(possible), possible.reason
+
+    def make_leader(self, id: int) -> None:
+        """Let the leader hand its lead over to the node."""
+        with contextlib.closing(LeaderCalls(list(self._supervisor.config.addresses().values()))) as calls:
+            make_leader(calls, id)
 
     def submit_samples(self) -> str:
         """Submit a handful of the sample jobs, and say how many."""

@@ -1,6 +1,6 @@
-"""Changes of membership as an operator asks for them: add, remove, and what a cluster says of itself.
+"""What an operator asks of a cluster: add and remove servers, hand the lead over, say who its members are.
 
-Each function asks until it has an answer that stays: a change that is refused because another one
+Each change of membership asks until it has an answer that stays: one that is refused because another one
 is under way is asked for again, and so is one whose answer was lost. The algorithm is
 glassraft/raft/membership.py's. Next: rpc/leader.py, how the leader is found.
 """
@@ -52,6 +52,11 @@ def add_server(
 def remove_server(calls: LeaderCalls, id: int, timeout_s: float) -> None:
     """Returns when the removal is committed. Raises the Fault that refuses it."""
     _ask("not_member", calls, "RemoveServer", id, timeout_s=timeout_s, wait_s=0.0, say=lambda text: None)
+
+
+def make_leader(calls: LeaderCalls, id: int) -> None:
+    """Returns when the server leads (diss. §3.10). Raises the Fault that refuses it."""
+    calls.call("TransferLeadership", id)
 
 
 def members_of(calls: LeaderCalls) -> tuple[int, dict[int, tuple[str, bool]]]:

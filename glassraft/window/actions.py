@@ -31,6 +31,7 @@ NODE_ACTIONS = (
     NodeAction("restart", "Restart", "R", "n{} was started again"),
     NodeAction("pause", "Pause", "P", "n{} is paused"),
     NodeAction("resume", "Resume", "P", "n{} goes on"),
+    NodeAction("make_leader", "Hand the lead to", "L", "n{} leads"),
 )
 
 KEYS: tuple[tuple[str, str], ...] = (
@@ -38,6 +39,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("K", "kill the chosen node (SIGKILL)"),
     ("R", "start it again"),
     ("P", "pause it (SIGSTOP), or let it go on"),
+    ("L", "hand the lead to it"),
     ("O", "open its log file"),
     ("S", "submit sample jobs"),
     ("← →", "the tab before, the tab after"),
@@ -67,7 +69,7 @@ class Doer:
         """Do it to the node; what is not possible is said with its reason."""
         able, reason = self._controls.can(what.action, id)
         if not able:
-            self._said.put(f"cannot {what.action} n{id}: {reason}")
+            self._said.put(f"cannot {what.words.lower()} n{id}: {reason}")
             return
         act: Callable[[int], None] = getattr(self._controls, what.action)
 
@@ -75,7 +77,7 @@ class Doer:
             act(id)
             return what.done.format(id)
 
-        self._start(f"{what.action} n{id}", run)
+        self._start(f"{what.words.lower()} n{id}", run)
 
     def submit(self) -> None:
         """Submit sample jobs."""

@@ -116,6 +116,8 @@ class Window:
             self.model.advance(time.time())
         elif self._past is not None:
             self._read_on(self._past)
+        if len(self.model.ids) != self._rows:  # a node has joined
+            self._lay_out()
         for words in self._doer.said():
             self.view.say(words, time.monotonic())
             self._redraw("header")
@@ -177,12 +179,14 @@ class Window:
             canvas = tkinter.Canvas(root, highlightthickness=0, borderwidth=0)
             ground = self.theme.window if name == "header" else self.theme.panel
             self._painters[name] = Painter(canvas, self._fonts, self._images, scale, ground)
-        self._lay_out(width, height)
+        self._size = (width, height)
+        self._lay_out()
         self._colour()
 
-    def _lay_out(self, width: int, height: int) -> None:
-        scale = self._scale
-        self._boxes = layout.panels(width / scale, height / scale, len(self.model.ids))
+    def _lay_out(self) -> None:
+        scale, (width, height) = self._scale, self._size
+        self._rows = len(self.model.ids)
+        self._boxes = layout.panels(width / scale, height / scale, self._rows)
         for name, box in self._boxes.items():
             self._painters[name].canvas.place(
                 x=round(box.x0 * scale),
@@ -219,7 +223,8 @@ class Window:
 
     def _resized(self, event: "tkinter.Event[tkinter.Misc]") -> None:
         if event.widget is self.root:
-            self._lay_out(event.width, event.height)
+            self._size = (event.width, event.height)
+            self._lay_out()
 
     def _at(self, name: str, event: "tkinter.Event[tkinter.Misc]") -> What | None:
         x, y = event.x / self._scale, event.y / self._scale
@@ -311,6 +316,7 @@ class Window:
             "k": lambda: self._act(NODE_ACTIONS[0]),
             "r": lambda: self._act(NODE_ACTIONS[1]),
             "p": self._pause_or_resume,
+            "l": lambda: self._act(NODE_ACTIONS[4]),
             "o": lambda: self._on_selected(self._doer.open_log),
             "s": self._doer.submit,
             "d": self._other_theme,

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from glassraft.errors import GlassraftError
 
-Action = Literal["kill", "restart", "pause", "resume", "submit"]
+Action = Literal["kill", "restart", "pause", "resume", "make_leader", "submit"]
 
 
 class Controls(Protocol):
@@ -28,6 +28,9 @@ class Controls(Protocol):
 
     def resume(self, id: int) -> None:
         """Let a paused process go on (SIGCONT)."""
+
+    def make_leader(self, id: int) -> None:
+        """Let the leader hand its lead over to the node (diss. §3.10)."""
 
     def submit_samples(self) -> str | None:
         """Submit a handful of sample jobs; may say in a few words what was submitted."""
@@ -50,7 +53,7 @@ class LookingOn:
         """Refused."""
         self._refuse()
 
-    restart = pause = resume = kill
+    restart = pause = resume = make_leader = kill
 
     def submit_samples(self) -> str | None:
         """Refused."""

@@ -40,6 +40,8 @@ class Model:
 
     def __init__(self, members: Sequence[int]) -> None:
         self._members = tuple(members)
+        self._members_term = 0
+        """The term of the leader who told of them; 0 while they are only those that are configured."""
         self.fold = Fold()
         self.lanes: dict[int, Lane] = {id: Lane() for id in members}
         self.traffic = Traffic()
@@ -59,7 +61,7 @@ class Model:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Every node that is configured or was heard of, in order."""
+        """Every node that is a member or was heard of, in order."""
         return tuple(sorted({*self._members, *self.fold.nodes}))
 
     @property
@@ -84,7 +86,9 @@ class Model:
         return self.fold.nodes.get(id) or NodeFold(id)
 
     def state(self, id: int) -> str:
-        """ "running", "killed", "stopped", "paused" (silent), "unreachable", "down" or "unknown"."""
+        """ "running", "killed", "stopped", "paused" (silent), "unreachable", "down", "outside" or "unknown"."""
+        if self._members_term and id not in self._members:
+            return "outside"
         node, standing = self.node(id), self.standings.get(id)
         met = standing.state if standing else "running"
         if met == "silent":
@@ -195,6 +199,8 @@ class Model:
         node = self.fold.nodes.get(id)
         if node is None:
             return
+        if name in ("role", "state", "membership"):
+            self._learn_members(node)
         if name == "timer" and event["kind"] == "election":
             self._longest_timer = max(self._longest_timer, event["duration"])
         lane = self.lanes.get(id)
@@ -218,6 +224,11 @@ class Model:
             flight: Flight | None = self.fold.messages.get(event["id"])
             if flight is not None:
                 (self.traffic.sent if name == "send" else self.traffic.lost)(flight, self.now)
+
+    def _learn_members(self, node: NodeFold) -> None:
+        """Who belongs to the cluster is what its newest leader says; before there is one, who is configured."""
+        if node.role == "leader" and node.term >= self._members_term and node.members:
+            self._members, self._members_term = (*node.members, *node.learners), node.term
 
     def _was_before_pause(self, id: int, lane: Lane, at: float) -> bool:
         """What a node wrote before it was paused comes in only when it goes on."""

@@ -1,15 +1,19 @@
 """The live source: asks every node for its events, a thread a node, so that none holds up another.
 
 A node that is killed refuses, one that is paused accepts and says nothing, one behind a broken
-network is not to be reached: each becomes a Standing. Nothing here touches the window; `take`
-returns at once. Next: source.py, what is handed over.
+network is not to be reached: each becomes a Standing. Whoever the nodes say has joined is asked
+from then on, too. Nothing here touches the window; `take` returns at once. Next: source.py, what
+is handed over.
 """
 
 import json
 import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
 from typing import Protocol
 
 from glassraft.rpc.client import Connection, ConnectionFailed
@@ -48,22 +52,43 @@ class Address(Protocol):
         """Where it listens."""
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node that no configuration lists: it joined."""
+
+    id: int
+    host: str
+    port: int
+
+
 class LiveSource:
-    """Polls Events(since) on every node. Starting it needs no node to be up."""
+    """Polls Events(since) on every node, these and whoever joins. Starting it needs no node to be up."""
 
     live = True
 
     def __init__(self, nodes: Iterable[Address]) -> None:
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._pollers = [_Poller(node, self._items, self._stopping) for node in nodes]
-        self._overview = _OverviewPoller(self._pollers, self._items, self._stopping)
+        self._pollers = {node.id: self._poller(node) for node in nodes}
+        self._overview = _OverviewPoller(self._pollers, self._items, self._stopping, self._meet)
 
     def start(self) -> None:
         """Begin to poll."""
-        for poller in self._pollers:
+        for poller in self._pollers.values():
             poller.start()
         self._overview.start()
+
+    def _poller(self, node: Address) -> "_Poller":
+        return _Poller(node, self._items, self._stopping)
+
+    def _meet(self, members: Iterable[Member]) -> None:
+        """These belong to the cluster; called by the overview's thread, the only one that adds pollers."""
+        for member in members:
+            if member.id not in self._pollers:
+                poller = self._poller(member)
+                self._pollers = {**self._pollers, member.id: poller}
+                self._overview.pollers = self._pollers
+                poller.start()
 
     def take(self) -> list[Item]:
         """What has come in since the last call. Never waits."""
@@ -75,7 +100,7 @@ class LiveSource:
     def stop(self) -> None:
         """End the threads; each is a daemon, and one that waits for an answer is not waited for long."""
         self._stopping.set()
-        for poller in self._pollers:
+        for poller in self._pollers.values():
             poller.join(0.2)
 
 
@@ -140,32 +165,47 @@ def _state_of(error: ConnectionFailed) -> State:
 
 
 class _OverviewPoller(threading.Thread):
-    """Asks one node that runs for the queue's counts and the newest jobs, now and then."""
+    """Asks one node that runs for the queue's counts and the newest jobs, and the next one who is a member."""
 
     def __init__(
-        self, pollers: list[_Poller], items: "queue.SimpleQueue[Item]", stopping: threading.Event
+        self,
+        pollers: Mapping[int, _Poller],
+        items: "queue.SimpleQueue[Item]",
+        stopping: threading.Event,
+        meet: Callable[[Iterable[Member]], None],
     ) -> None:
         super().__init__(name="poll the queue", daemon=True)
-        self._pollers, self._items, self._stopping = pollers, items, stopping
+        self.pollers, self._items, self._stopping, self._meet = pollers, items, stopping, meet
         self._connections: dict[int, Connection] = {}
+        self._turns = count()
 
     def run(self) -> None:
         """Ask until told to stop."""
         while not self._stopping.wait(OVERVIEW_S):
-            poller = next((each for each in self._pollers if each.state == "running"), None)
-            if poller is None:
+            running = [each.node for each in self.pollers.values() if each.state == "running"]
+            if not running:
                 continue
-            try:
-                self._items.put(self._ask(poller.node))
-            except (ConnectionFailed, Fault):
-                continue
+            with suppress(ConnectionFailed, Fault):
+                self._items.put(self._ask(running[0]))
+            with suppress(ConnectionFailed, Fault):  # each in turn: some may not know yet, or no longer learn
+                self._meet(self._members(running[next(self._turns) % len(running)]))
         for connection in self._connections.values():
             connection.close()
 
+    def _connection(self, node: Address) -> Connection:
+        if node.id not in self._connections:
+            self._connections[node.id] = Connection(node.host, node.port)
+        return self._connections[node.id]
+
+    def _members(self, node: Address) -> Iterable[Member]:
+        """Where the members are, as this node has it."""
+        addresses = self._connection(node).call("State", timeout_s=2.0)["addresses"]
+        for id, address in addresses.items():
+            host, _, port = address.rpartition(":")
+            yield Member(int(id), host, int(port))
+
     def _ask(self, node: Address) -> Overview:
-        connection = self._connections.get(node.id)
-        if connection is None:
-            connection = self._connections[node.id] = Connection(node.host, node.port)
+        connection = self._connection(node)
         stats = json.loads(connection.call("Stats", True, timeout_s=2.0)["stats"])
         newest = connection.call("List", json.dumps({"limit": NEWEST_JOBS}), True, timeout_s=2.0)
         return Overview(stats["states"], json.loads(newest["jobs"]))

@@ -69,6 +69,10 @@ class Hands:
         """Remember."""
         self._note("resume", id)
 
+    def make_leader(self, id: int) -> None:
+        """Remember."""
+        self._note("make_leader", id)
+
     def submit_samples(self) -> str | None:
         """Remember."""
         self._note("submit", 0)

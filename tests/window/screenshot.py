@@ -37,6 +37,9 @@ class Buttons:
         self.pause, self.resume = supervisor.pause, supervisor.resume
         self.log_path = cluster.config.log_file
 
+    def make_leader(self, id: int) -> None:
+        """Nobody presses it."""
+
     def submit_samples(self) -> str | None:
         """Nobody presses it."""
         return None

@@ -3,10 +3,13 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
+from glassraft.rpc.leader import LeaderCalls
 from glassraft.supervisor import Supervisor, ask_state
+from glassraft.supervisor.membership import make_leader, remove_server
 from glassraft.window.model import Model
 from glassraft.window.poller import LiveSource
 from tests.conftest import MakeCluster
@@ -60,6 +63,22 @@ def test_a_real_cluster_is_watched_through_a_kill_and_a_pause(
     state = ask_state(cluster.config, first.id)
     watch(model, source, lambda: model.node(first.id).term >= state["term"])
     assert model.node(first.id).pid == state["pid"]
+
+
+def test_who_joined_elsewhere_is_watched_and_who_is_removed_is_marked(
+    make_cluster: MakeCluster, sources: list[LiveSource]
+) -> None:
+    """The window's configuration lists two of three members: the nodes tell of the third."""
+    cluster = make_cluster(3)
+    source, model = LiveSource(cluster.config.nodes[:2]), Model([1, 2])
+    sources.append(source)
+    source.start()
+    watch(model, source, lambda: model.ids == (1, 2, 3) and model.runs(3))
+    with closing(LeaderCalls(list(cluster.config.addresses().values()))) as calls:
+        make_leader(calls, 1)
+        watch(model, source, lambda: model.leader is not None and model.leader.id == 1)
+        remove_server(calls, 3, timeout_s=20)
+    watch(model, source, lambda: model.state(3) == "outside")
 
 
 def pause_and_resume(model: Model, source: LiveSource, supervisor: Supervisor, id: int) -> None:

@@ -1,5 +1,7 @@
 """The model: events in order of time, what a node's silence means, and numbers."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from glassraft.window.measures import duration
@@ -9,8 +11,9 @@ from glassraft.window.source import Batch, Overview, Standing
 from .streams import MEMBERS, Script
 
 
-def fed(script: Script, *standings: Standing) -> Model:
-    model = Model(script.members)
+def fed(script: Script, *standings: Standing, members: Sequence[int] = ()) -> Model:
+    """A model that was told of all that; `members` are configured, if not the script's."""
+    model = Model(members or script.members)
     end = script.zero + script.at
     model.advance(end - 10)
     for node in script.members:
@@ -66,6 +69,20 @@ def test_a_clean_stop_is_not_a_kill() -> None:
     model = fed(script, Standing(3, "refusing", script.zero + 1))
     assert model.state(3) == "stopped"
     assert [mark.kind for mark in model.lanes[3].marks] == ["stopped"]
+
+
+def test_members_are_those_that_the_newest_leader_tells_of() -> None:
+    script = Script(members=[1, 2, 3, 4])
+    script.start(1, 2, 3)
+    script.elect(1, 2, 3)
+    model = fed(script, members=[1, 2, 3, 7])
+    assert model.ids == (1, 2, 3, 4), "n7 is in a configuration that is no longer true"
+    assert model.state(4) == "unknown"
+    script.write(1, "membership", "appended", members=[1, 2, 4], learners=[5], index=9)
+    model = fed(script)
+    assert model.ids == (1, 2, 3, 4, 5)
+    assert model.state(3) == "outside"
+    assert not model.runs(3)
 
 
 def test_another_process_without_a_stop_means_that_the_first_was_killed() -> None:

@@ -141,6 +141,23 @@ def test_a_chunk_of_a_snapshot_says_how_much_is_sent() -> None:
     assert "50%" in texts(draw("cluster", model_of(script)))
 
 
+def test_an_offer_of_the_lead_carries_a_crown() -> None:
+    script = Script()
+    script.start(1, 2)
+    script.message(1, 2, "TimeoutNow", received=False)
+    shapes = draw("cluster", model_of(script)).shapes
+    crowns = [shape for shape in shapes if isinstance(shape, Polygon) and shape.key.startswith("m ")]
+    assert [crown.key for crown in crowns] == ["m n1-1 mark"]
+
+
+def test_who_is_no_member_says_so() -> None:
+    script = Script(members=[1, 2, 3])
+    script.start(1, 2, 3)
+    script.elect(1, 2, 3)
+    script.write(1, "membership", "appended", members=[1, 2], learners=[], index=9)
+    assert "no member" in texts(draw("cluster", model_of(script)))
+
+
 def test_next_index_marks_stand_under_their_cells(told: Model) -> None:
     shapes = by_key(draw("logs", told, log_window=LogWindow(first=9)))
     mark, cell = shapes["next 1"], shapes["row 2 10"]

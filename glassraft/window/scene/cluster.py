@@ -1,8 +1,8 @@
 """The cluster: nodes on a ring in their roles, their election timers, and messages on their way.
 
 Shape tells the role, colour the term: leader double ring and crown, candidate dashed ring and
-vote pips, follower plain with its election timer as an arc, killed grey and dotted, paused
-hatched.
+vote pips, follower plain with its election timer as an arc, killed grey and dotted (so is who is
+no member, yet or any more), paused hatched.
 """
 
 from collections.abc import Iterator
@@ -160,6 +160,8 @@ def _caption(stage: Stage, places: Ring, node: NodeFold, state: str, x: float, y
 
 def caption(stage: Stage, node: NodeFold, state: str) -> str:
     """The line under a node."""
+    if state == "outside":
+        return ""
     if state == "stopped":
         return f"term {node.term} · commit {node.commit_index:,}"
     if state != "running":

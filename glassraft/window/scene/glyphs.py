@@ -101,6 +101,22 @@ def snapshot_chunk(key: str, x: float, y: float, colour: str, ink: str, share: f
     )
 
 
+def timeout_request(key: str, x: float, y: float, colour: str, ink: str) -> tuple[Shape, ...]:
+    """TimeoutNow: a filled disc with a crown, since the leader offers its own."""
+    return (
+        Circle(key, x, y, 11, fill=colour, layer=Layer.MESSAGES),
+        crown(f"{key} mark", x, y, 6, ink, Layer.MESSAGE_TEXT),
+    )
+
+
+def timeout_reply(key: str, x: float, y: float, colour: str, ground: str) -> tuple[Shape, ...]:
+    """The answer to TimeoutNow: a ring with a crown."""
+    return (
+        Circle(key, x, y, 10, ground, colour, 2, layer=Layer.MESSAGES),
+        crown(f"{key} mark", x, y, 5.5, colour, Layer.MESSAGE_TEXT),
+    )
+
+
 def heartbeat(key: str, x: float, y: float, colour: str) -> tuple[Shape, ...]:
     """AppendEntries without entries: a small disc."""
     return (Circle(key, x, y, 4.5, fill=colour, layer=Layer.MESSAGES),)

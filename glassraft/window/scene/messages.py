@@ -79,6 +79,10 @@ def _glyph(theme: Theme, glide: Glide, x: float, y: float) -> tuple[Shape, ...]:
             return glyphs.snapshot_chunk(key, x, y, colour, ink, sent / max(1, fields.get("size", 1)))
         case "InstallSnapshotReply":
             return glyphs.append_reply(key, x, y, colour, True, theme.panel)
+        case "TimeoutNow":
+            return glyphs.timeout_request(key, x, y, colour, ink)
+        case "TimeoutNowReply":
+            return glyphs.timeout_reply(key, x, y, colour, theme.panel)
     return (Circle(key, x, y, 4.5, fill=theme.muted, layer=Layer.MESSAGES),)
 
 

@@ -14,8 +14,9 @@ NAMES = {
     "stopped": "stopped",
     "paused": "paused",
     "unreachable": "unreachable",
+    "outside": "no member",
 }
-"""How people read the states in which a node does not run."""
+"""How people read the states in which a node does not run, or runs for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
