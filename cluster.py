@@ -403,10 +403,9 @@ class Reporter:
         if picture.leader is not None:
             say(f"n{picture.leader.id} leads in term {picture.leader.term}.")
             return
-        majority = self.config.majority
-        what = "No quorum" if picture.answering < majority else "No leader"
+        what = "No quorum" if picture.answering < picture.majority else "No leader"
         say(
-            f"{what}: {picture.answering} of {len(self.config.nodes)} nodes answer, {majority} are needed "
+            f"{what}: {picture.answering} of {picture.voters} nodes answer, {picture.majority} are needed "
             "to commit anything."
         )
 

@@ -8,8 +8,8 @@ Next: rpc/client.py, the calls.
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from glassraft.config import Config
@@ -20,6 +20,8 @@ ASK_TIMEOUT_S = 0.5
 """How long a node may take to say how it is: many times what a busy one needs."""
 
 ASK_INTERVAL_S = 0.1
+LEARN_INTERVAL_S = 1.0
+"""How often a leader is asked who votes: that changes by an operator's hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,19 @@ class Leader:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What the nodes said: the leader of the highest term, and how many answered at all.
+    """What the voters said: the leader of the highest term, how many answered, and how many there are.
 
     One that leads may have lost its majority and not know; `leader` alone promises nothing.
     """
 
     leader: Leader | None
     answering: int
+    voters: int
+
+    @property
+    def majority(self) -> int:
+        """How many must answer for anything to be committed."""
+        return self.voters // 2 + 1
 
 
 def ask_state(config: Config, node_id: int, timeout_s: float = ASK_TIMEOUT_S) -> dict[str, Any]:
@@ -74,6 +82,8 @@ def wait_for_leader(config: Config, timeout_s: float, *, other_than: int = 0, af
 class LeaderWatch:
     """A thread that asks all the time, and tells of each change: a leader whom a majority can hear, or none.
 
+    Asked are the configured nodes, until a leader says that others vote.
+
     `patience_s` is how long there may be none before that is told: a change of leader is not
     worth two lines. By default it is two election timeouts.
     """
@@ -96,21 +106,51 @@ class LeaderWatch:
     def _run(self) -> None:
         told: Leader | None = None
         seen_at = time.monotonic()
-        with _connections(self._config) as connections:
+        with contextlib.closing(_Voters(self._config)) as voters:
             while not self._ended.wait(ASK_INTERVAL_S):
-                picture = _ask(connections)
-                leads = picture.leader if picture.answering >= self._config.majority else None
+                picture = _ask(voters.connections.values())
+                leads = picture.leader if picture.answering >= picture.majority else None
                 if leads is not None:
                     seen_at = time.monotonic()
+                    voters.learn(leads.id)
                 elif time.monotonic() - seen_at < self._patience_s:
                     continue
                 if leads != told and not self._ended.is_set():
                     told = leads
-                    self._on_change(Picture(leads, picture.answering))
+                    self._on_change(replace(picture, leader=leads))
 
 
-def _ask(connections: Iterable[Connection]) -> Picture:
-    """Ping all, then wait for all until one common deadline."""
+class _Voters:
+    """Connections to all who vote, by their ids."""
+
+    def __init__(self, config: Config) -> None:
+        self.connections = {node.id: _connection(node.host, node.port) for node in config.nodes}
+        self._learnt_at = float("-inf")
+
+    def learn(self, leader: int) -> None:
+        """Ask the leader, now and then, who votes; those are connected to from then on."""
+        if time.monotonic() - self._learnt_at < LEARN_INTERVAL_S:
+            return
+        self._learnt_at = time.monotonic()
+        try:
+            state = self.connections[leader].call("State", 0, timeout_s=ASK_TIMEOUT_S)
+        except GlassraftError:
+            return  # it is asked again
+        for id in state["members"]:
+            if id not in self.connections:
+                host, _, port = state["addresses"][str(id)].rpartition(":")
+                self.connections[id] = _connection(host, int(port))
+        for gone in self.connections.keys() - set(state["members"]):
+            self.connections.pop(gone).close()
+
+    def close(self) -> None:
+        """End the connections."""
+        for connection in self.connections.values():
+            connection.close()
+
+
+def _ask(connections: Collection[Connection]) -> Picture:
+    """Ping all voters, then wait for all until one common deadline."""
     asked = []
     for connection in connections:
         with contextlib.suppress(GlassraftError):
@@ -125,14 +165,15 @@ def _ask(connections: Iterable[Connection]) -> Picture:
         except GlassraftError:
             connection.close()  # a late answer must not be taken for the next one
     leaders = [Leader(answer["id"], answer["term"]) for answer in answers if answer["role"] == "leader"]
-    return Picture(max(leaders, key=lambda leader: leader.term, default=None), len(answers))
+    newest = max(leaders, key=lambda leader: leader.term, default=None)
+    return Picture(newest, len(answers), len(connections))
 
 
 @contextlib.contextmanager
 def _connections(config: Config) -> Iterator[list[Connection]]:
-    opened = [Connection(node.host, node.port, connect_timeout_s=ASK_TIMEOUT_S) for node in config.nodes]
-    try:
-        yield opened
-    finally:
-        for connection in opened:
-            connection.close()
+    with contextlib.closing(_Voters(config)) as voters:
+        yield list(voters.connections.values())
+
+
+def _connection(host: str, port: int) -> Connection:
+    return Connection(host, port, connect_timeout_s=ASK_TIMEOUT_S)

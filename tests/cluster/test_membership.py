@@ -12,7 +12,8 @@ from glassraft.config import NodeAddress
 from glassraft.jobqueue.client import JobQueue
 from glassraft.rpc.faults import Fault
 from glassraft.rpc.leader import LeaderCalls
-from glassraft.supervisor.membership import add_server, remove_server
+from glassraft.supervisor import LeaderWatch, Picture
+from glassraft.supervisor.membership import add_server, make_leader, remove_server
 from tests.cluster.conftest import MakeConfig, MakeProgram
 from tests.conftest import MakeCluster
 from tests.live import Cluster, Ports, eventually
@@ -173,3 +174,17 @@ def test_members_from_the_command_line_and_after_a_restart(
     restarted.line("The cluster has other members by now")
     assert restarted.leader() in {1, 2, 3} - {leader}
     assert len(restarted.descendants()) == 2
+
+
+def test_whoever_watches_for_a_leader_learns_who_votes(make_cluster: MakeCluster) -> None:
+    """Its configuration lists two of three voters: with one gone, two are a majority still."""
+    cluster = make_cluster(3)
+    with contextlib.closing(LeaderCalls(list(cluster.config.addresses().values()))) as calls:
+        make_leader(calls, 1)
+    pictures: list[Picture] = []
+    with contextlib.closing(LeaderWatch(cluster.config.with_nodes(2), pictures.append, patience_s=1.0)):
+        eventually(lambda: pictures and pictures[-1].leader is not None)
+        cluster.kill(2)
+        cluster.kill(3)
+        eventually(lambda: pictures[-1].leader is None)
+    assert (pictures[-1].answering, pictures[-1].voters, pictures[-1].majority) == (1, 3, 2)
