@@ -9,6 +9,12 @@ from collections.abc import Mapping
 from typing import Final
 
 SITUATIONS: Final[Mapping[str, str]] = {
+    "clusters_of_3": "clusters of 3 nodes at first",
+    "clusters_of_4": "clusters of 4",
+    "clusters_of_5": "clusters of 5",
+    "clusters_of_7": "clusters of 7",
+    "long_runs": "runs that were ten times longer",
+    "runs_on_files": "runs on real SQLite files",
     "elections": "terms with a leader",
     "elections_won_after_a_fault": "leaders elected while the network was cut or a node down",
     "votes_split": "terms in which there were candidates and no leader",

@@ -29,7 +29,7 @@ from glassraft.simulation.snapshots import MemorySnapshots
 from glassraft.simulation.world import Listener, World
 from glassraft.storage.identity import Identity
 
-LONG_EVERY: Final = 50
+LONG_EVERY: Final = 100
 """One seed in so many runs ten times longer."""
 
 FILES_EVERY: Final = 100
@@ -118,10 +118,17 @@ def simulate(
             make_node = partial(_make_node_on_files, folder)
         world = World(seed, settings, parts, make_node, record, listener)
         stack.callback(_put_away, world)
+        _note_kind(world, schedule, on_files=make_node is not node_in_memory)
         failure = _play(world, schedule)
         return Result(
             seed, failure, world.coverage, world.history.whole(), world.steps, world.time.now, schedule
         )
+
+
+def _note_kind(world: World, schedule: Schedule, *, on_files: bool) -> None:
+    world.coverage.saw(f"clusters_of_{world.settings.nodes}")
+    world.coverage.saw("long_runs", len(schedule) > len(schedules.ORDINARY.storms_s))
+    world.coverage.saw("runs_on_files", on_files)
 
 
 def node_in_memory(
