@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from glassraft.events.reader import read
+from glassraft.events.fold import Fold
+from glassraft.events.merge import read_all
 from glassraft.simulation import __main__ as command
 from glassraft.simulation.scenario import Scenario, ScenarioError, glossary, parse, play, played
 from glassraft.simulation.scenario.cluster import FIELDS, OTHERS
 from glassraft.simulation.schedule import EFFECTS
 
+RAFT = Path(__file__).parents[1] / "raft" / "transcripts"
 DOCS = Path(__file__).parents[2] / "docs" / "correctness.md"
 
 
@@ -46,9 +48,22 @@ def test_a_wrong_line_is_told_by_its_number() -> None:
 
 
 def test_a_scenario_writes_the_event_files_of_real_nodes(tmp_path: Path) -> None:
-    played("cluster 3 leader=n1\npropose n1 a\n", Scenario(record=tmp_path))
-    events = [event["event"] for event in read(tmp_path / "node-1.jsonl")]
-    assert {"start", "role", "send", "commit", "apply"} <= set(events)
+    """Folded as the window folds them, they tell the same of each node as the transcript's last lines."""
+    text = (RAFT / "5_3_figure_7.txt").read_text(encoding="utf-8")
+    last = played(text, Scenario(record=tmp_path))[-1].outcome
+    fold = Fold()
+    for event in read_all(tmp_path):
+        fold.apply(event)
+    for id, node in fold.nodes.items():
+        terms = " ".join(str(term) for first, last, term in node.log for _ in range(first, last + 1))
+        assert f"n{id} {node.role:9} term={node.term} commit={node.commit_index}  log {terms}" in last
+
+
+def test_a_scenario_that_is_recorded_has_one_cluster(tmp_path: Path) -> None:
+    with pytest.raises(
+        ScenarioError, match="line 2: 'cluster 3': a scenario that is recorded has one cluster"
+    ):
+        played("cluster 1\ncluster 3\n", Scenario(record=tmp_path))
 
 
 def test_the_command_plays_a_file_and_says_what_is_wrong_with_it(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from glassraft.raft.log import Log
@@ -67,7 +68,8 @@ def cluster(scenario: "Scenario", words: list[str]) -> None:
     for key in given:
         one_of(key, (*OTHERS, *FIELDS), "option of a cluster")
     scenario.take_up(
-        ScenarioWorld(
+        partial(
+            ScenarioWorld,
             whole(words[0], "a cluster's size"),
             _settings(given),
             _parts(given),

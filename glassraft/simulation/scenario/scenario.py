@@ -7,7 +7,7 @@ transcript.py, which plays files of them.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -92,10 +92,12 @@ class Scenario:
             raise ScenarioError("there is no cluster yet: begin with cluster 3")
         return self._world
 
-    def take_up(self, world: ScenarioWorld) -> None:
-        """Act on this world from now on, among people whom it has not met."""
+    def take_up(self, make_world: Callable[[], ScenarioWorld]) -> None:
+        """Act on a new world from now on, among people whom it has not met."""
+        if self.record is not None and self._world is not None:
+            raise ScenarioError("a scenario that is recorded has one cluster: event files tell of one")
         self.close()
-        self._world = world
+        self._world = make_world()
         self._people.clear()
         self._broken.clear()
         self.refusals.clear()
