@@ -69,12 +69,13 @@ def test_figure_7_who_votes_and_who_keeps_its_tail() -> None:
 
 
 def test_figure_8_a_to_d() -> None:
-    _, a, b, _, c, d, end = blocks_of("5_4_2_figure_8_d")
+    _, a, b, _, c, overwritten, d, end = blocks_of("5_4_2_figure_8_d")
     assert list(logs_in(a).values()) == ["1 2", "1 2", "1", "1", "1"]
     assert list(logs_in(b).values()) == ["1 2", "1 2", "1", "1", "1 3"]
     assert list(logs_in(c).values()) == ["1 2 4", "1 2", "1 2", "1", "1 3"]
     assert not any("commits" in line for line in c.outcome), "on a majority, and not committed"
-    assert list(logs_in(d).values()) == ["1 2 4", "1 3", "1 3", "1 3", "1 3"]
+    assert list(logs_in(overwritten).values()) == ["1 2 4", "1 3", "1 3", "1 3", "1 3"], "n1 is down"
+    assert list(logs_in(d).values()) == ["1 3"] * 5
     assert list(logs_in(end).values()) == ["1 3 5"] * 5
 
 
