@@ -237,7 +237,7 @@ class Server:
             transfer.tell_target(self)
             if is_removed:
                 self.become_follower(self.current_term, None, "removed_leader_steps_down")
-        committed = self._take_committed() if self.commit_index > self.last_applied else ()
+        committed = self._take_committed() if self.durable_index > self.last_applied else ()
         reads.release_confirmed(self)
         ready, self._ready = self._ready, Ready()
         ready.committed = committed
