@@ -2,18 +2,15 @@
 
 Each is a classic misreading of the paper, or a bug that somebody really shipped, as one small
 override of a rule that production code asks by name: of raft/rules.py, replica/rules.py,
-jobqueue/rules.py, or of the disk. Runs with one leave the servers' own assertions out, so that
-a property checked from outside must catch it. Next: hunt.py, which looks for the seeds.
+jobqueue/rules.py, or of the disk. Next: misreading.py, what is kept of each; hunt.py, which looks for
+the seeds that catch it.
 """
 
-import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from glassraft.jobqueue.rules import QueueRules
-from glassraft.raft.assertions import NoAssertions
 from glassraft.raft.configuration import Configuration
 from glassraft.raft.log import Log
 from glassraft.raft.messages import AppendEntries, Entry, LogPosition, Message
@@ -21,9 +18,8 @@ from glassraft.raft.rules import Rules
 from glassraft.replica.rules import TurnRules
 from glassraft.simulation.coups import elections, leases, membership, reading, replication, snapshots
 from glassraft.simulation.disks import RaftDisk
-from glassraft.simulation.parts import Parts
+from glassraft.simulation.misreading import ALL, BrokenRule, Where, misreading
 from glassraft.simulation.schedule import (
-    DrawFault,
     add_server,
     aimed,
     isolate,
@@ -32,36 +28,6 @@ from glassraft.simulation.schedule import (
     split,
 )
 
-
-@dataclass(frozen=True)
-class BrokenRule:
-    """One animal of the zoo: what is misread, and what comes of it."""
-
-    name: str
-    section: str
-    """Of the paper or the dissertation, or the page that says otherwise."""
-    misreading: str
-    breaks: str
-    """The property that does not hold any longer."""
-    parts: Parts
-    """The cluster's parts, one of which is broken."""
-    where: "Where"
-
-
-@dataclass(frozen=True)
-class Where:
-    """In what clusters and weather a misreading matters, where that is not in every one: the rest is the seed's."""
-
-    nodes: int | None = None
-    raft: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the servers."""
-    faults: Sequence[DrawFault] = ()
-    """What goes wrong oftener than other things."""
-    only: bool = False
-    """Nothing else goes wrong: the rest would mostly spoil faults of many steps."""
-
-
-EVERYWHERE: Final = Where()
 DISTURBED: Final = {"pre_vote": False, "check_quorum": False, "lease_reads": False}
 """Elections as in the paper, which depose leaders oftener."""
 
@@ -76,36 +42,6 @@ SHORT_LOG: Final = {"kept_entries": 4, "kept_for_snapshot": 30, "compact_entries
 
 CHANGES: Final = (add_server, remove_server, split, isolate)
 """Members come and go while links are cut."""
-
-
-ZOO: Final[dict[str, BrokenRule]] = {}
-"""By name, in the order of the paper."""
-
-Override = TypeVar("Override", bound=type[Rules] | type[TurnRules] | type[QueueRules] | type[RaftDisk])
-
-
-def misreading(section: str, breaks: str, where: Where = EVERYWHERE) -> Callable[[Override], Override]:
-    """Puts a class with one override into the zoo; its docstring says what was misread."""
-
-    def put(override: Override) -> Override:
-        name = re.sub("(?<!^)(?=[A-Z])", "-", override.__name__).lower()
-        text = (override.__doc__ or "").strip()
-        ZOO[name] = BrokenRule(name, section, text, breaks, _parts_with(override), where)
-        return override
-
-    return put
-
-
-def _parts_with(override: type) -> Parts:
-    """The real parts but for this one, and without assertions."""
-    if issubclass(override, Rules):
-        return Parts(assertions=NoAssertions(), rules=override())
-    if issubclass(override, TurnRules):
-        return Parts(assertions=NoAssertions(), turn_rules=override())
-    if issubclass(override, QueueRules):
-        return Parts(assertions=NoAssertions(), queue_rules=override())
-    assert issubclass(override, RaftDisk)
-    return Parts(assertions=NoAssertions(), make_disk=override)
 
 
 # Terms (§5.1)
@@ -208,25 +144,6 @@ class HalfIsAMajority(Rules):
         return 2 * len(set(servers) & set(members)) >= len(members)
 
 
-# Elections that disturb nobody (diss. §4.2.3, §9.6)
-
-
-@misreading("diss. §9.6", "Somebody stands in each term", Where(raft={"pre_vote": True}))
-class PreVoteTakesOverTheTerm(Rules):
-    """A pre-vote's term counts like any other, so asking disturbs as much as standing."""
-
-    def says_its_term(self, message: Message) -> bool:
-        return True
-
-
-@misreading("diss. §4.2.3", "Voters stand by their leader", Where(raft={"check_quorum": True}))
-class VotesAgainstALeaderThatItHears(Rules):
-    """Whoever asks is considered, though a leader is heard."""
-
-    def leader_is_alive(self, heard_at: float, now: float, shortest_s: float) -> bool:
-        return False
-
-
 @misreading("§5.4.1", "Leader Completeness")
 class NoLogCheckOnVotes(Rules):
     """Any candidate's log will do."""
@@ -245,6 +162,25 @@ class LongerLogWins(Rules):
 
     def candidate_log_is_up_to_date(self, last: LogPosition, candidate: LogPosition) -> bool:
         return candidate.index >= last.index
+
+
+# Elections that disturb nobody (diss. §4.2.3, §9.6)
+
+
+@misreading("diss. §9.6", "Somebody stands in each term", Where(raft={"pre_vote": True}))
+class PreVoteTakesOverTheTerm(Rules):
+    """A pre-vote's term counts like any other, so asking disturbs as much as standing."""
+
+    def says_its_term(self, message: Message) -> bool:
+        return True
+
+
+@misreading("diss. §4.2.3", "Voters stand by their leader", Where(raft={"check_quorum": True}))
+class VotesAgainstALeaderThatItHears(Rules):
+    """Whoever asks is considered, though a leader is heard."""
+
+    def leader_is_alive(self, heard_at: float, now: float, shortest_s: float) -> bool:
+        return False
 
 
 # Replication (§5.3, §5.4.2)
@@ -538,3 +474,7 @@ class LeaseLastsTooLong(Rules):
 
     def lease_lasts_s(self, shortest_s: float) -> float:
         return 4 * shortest_s
+
+
+ZOO: Final[Mapping[str, BrokenRule]] = ALL
+"""By name, in the order of the paper."""

@@ -14,7 +14,8 @@ from typing import Final
 
 from glassraft.simulation import schedule as schedules
 from glassraft.simulation import settings as all_settings
-from glassraft.simulation.broken import ZOO, BrokenRule
+from glassraft.simulation.broken import ZOO
+from glassraft.simulation.misreading import BrokenRule
 from glassraft.simulation.run import Failure, simulate
 from glassraft.simulation.schedule import Schedule
 from glassraft.simulation.settings import Settings
