@@ -75,6 +75,10 @@ def stillborn_leader(world: "World", node: "Node", fault: Fault) -> None:
     node.armed.append(ArmedCut("any", fault.count, fault.lasts_s, fault.power))
 
 
+def _cut_receiver(world: "World", fault: Fault) -> None:
+    world.receiver_cuts.append(ArmedCut(fault.effect, fault.count, fault.lasts_s, fault.power))
+
+
 def _majority_down(world: "World", fault: Fault) -> None:
     running = world.running
     for node in running[: len(world.members) // 2 + 1]:
@@ -222,6 +226,7 @@ KINDS: Final[Mapping[str, Callable[["World", Fault], None]]] = {
     "crash": _crash,
     "cut": _cut,
     "stillborn": _stillborn,
+    "cut_receiver": _cut_receiver,
     "majority_down": _majority_down,
     "pause": _pause,
     "isolate": _isolate,

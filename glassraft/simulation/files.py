@@ -241,18 +241,18 @@ class FileSnapshots(SnapshotKeeper):
     def __init__(self, node: "Node", disk: FileDisk, queue: FileQueue) -> None:
         names = node_files.SnapshotNames(disk.raft_file)
         super().__init__(names, disk.files.raft.identity, queue, OwnTime(node).later)
-        self._effect = node.effect
+        self._node = node
 
     def write(self, chunk: Chunk) -> None:
         """As a real one does, a cut possible before."""
-        self._effect("chunk")
+        self._node.world.chunk_comes(self._node)
         super().write(chunk)
 
     def put_in_place(self, snapshot: SnapshotMeta) -> tuple[str, str]:
         """As a real one does, a cut possible before and after."""
-        self._effect("place")
+        self._node.effect("place")
         placed = super().put_in_place(snapshot)
-        self._effect("install")
+        self._node.effect("install")
         return placed
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
-from glassraft.simulation.coups import STORIES
+from glassraft.simulation.coups import STORIES, snapshots
 from glassraft.simulation.coups.coup import Coup, Story
 from glassraft.simulation.network import Weather
 
@@ -109,6 +109,12 @@ def stillborn(random: Random, at: float) -> Fault:
     as_it_is_elected = random.random() < 0.1
     count = 0 if as_it_is_elected else random.randrange(3, 25)
     return Fault(at, "stillborn", "", _short(random, 1.0), count=count, power=random.random() < 0.3)
+
+
+def cut_receiver(random: Random, at: float) -> Fault:
+    """The next server that gets a chunk of a snapshot ends then, or at a step that follows."""
+    cut = snapshots.receiver_cut(random)
+    return Fault(at, "cut_receiver", "", round(cut.down_s, 3), cut.effect, cut.left, cut.power)
 
 
 def majority_down(random: Random, at: float) -> Fault:
@@ -230,6 +236,7 @@ KINDS: Final[tuple[DrawFault, ...]] = (
     cut,
     stillborn,
     stillborn,
+    cut_receiver,
     majority_down,
     pause,
     isolate,
@@ -250,6 +257,7 @@ KINDS: Final[tuple[DrawFault, ...]] = (
     transfer,
     coup,
     coup,
+    aimed(snapshots.overtaken_snapshot),
     bad_weather,
     bad_weather,
 )

@@ -128,7 +128,7 @@ class MemorySnapshots(OwnTime):
 
     def write(self, chunk: Chunk) -> None:
         """Another snapshot's first piece ends the one before."""
-        self.node.effect("chunk")
+        self.node.world.chunk_comes(self.node)
         incoming = self._incoming
         if incoming is None or incoming.snapshot != chunk.snapshot or chunk.offset == 0:
             incoming = self._incoming = _Incoming(chunk.snapshot)

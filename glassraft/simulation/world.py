@@ -107,6 +107,7 @@ class World:
         self.history = History(self)
         self.operator = Operator(self)
         self.stillborn: list[Fault] = []
+        self.receiver_cuts: list[ArmedCut] = []
         self.coup: Coup | None = None
         """The one that is under way."""
         self.all_is_calm = True
@@ -329,6 +330,12 @@ class World:
         self.queue_checks.applied(node, entry, outcome)
         self.situations.applied(entry, outcome)
 
+    def chunk_comes(self, node: Node) -> None:
+        """A node is about to write a chunk of a snapshot."""
+        if self.receiver_cuts:
+            node.armed.append(self.receiver_cuts.pop())
+        node.effect("chunk")
+
     def node_installed(self, node: Node, applied_before: int) -> None:
         """A node went on from a snapshot: it must be what the others hold at its index."""
         self.checks.installed(node, applied_before)
@@ -373,6 +380,7 @@ class World:
         self.tell("everything heals")
         self.all_is_calm = True
         self.stillborn.clear()
+        self.receiver_cuts.clear()
         if self.coup is not None:
             self.coup.end()
         undo, self._to_undo = list(self._to_undo.values()), {}

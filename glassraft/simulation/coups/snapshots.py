@@ -11,6 +11,9 @@ from glassraft.simulation.node import ArmedCut, Node
 AWAY_S: Final = 3.5
 """A storm's length: nobody is away for longer."""
 
+MOST_KEPT: Final = 100
+"""Entries: where a log keeps more, nobody ever needs a snapshot."""
+
 DOWN_S: Final = 0.001
 """A process that is started again at once."""
 
@@ -23,19 +26,22 @@ LATE: Final = 0.6
 
 def cut_at_a_snapshot(coup: Coup) -> Story:
     """A server votes in the term in which it needs a snapshot, and is cut while it gets it."""
+    if coup.world.settings.raft.kept_entries > MOST_KEPT:
+        return
     returning, *rest = coup.others
     voters = [coup.leader, *rest]
     coup.crash(returning, AWAY_S)
     yield lambda: all(_is_out_of_reach(node, returning) for node in voters)
     coup.world.restart(returning)
-    returning.armed.append(_cut_at_a_snapshot(coup.random))
+    returning.armed.append(receiver_cut(coup.random))
     for node in voters:
         if node.server.role == "leader":
             coup.crash(node, DOWN_S)
     yield lambda: returning.replica is None
 
 
-def _cut_at_a_snapshot(random: Random) -> ArmedCut:
+def receiver_cut(random: Random) -> ArmedCut:
+    """Somewhere between a snapshot's first chunk and what follows its installation."""
     effect = random.choice(CUTS)
     left = random.choice((0, 0, 2)) if effect == "chunk" else 0
     return ArmedCut(effect, left, random.uniform(0.05, 0.5), power=random.random() < 0.5)
@@ -48,6 +54,8 @@ def overtaken_snapshot(coup: Coup) -> Story:
     that is applied before the snapshot is checked; or the new leader is answered late and calls nothing
     committed, so that the snapshot is ahead of what was applied, and the log goes on behind it.
     """
+    if coup.world.settings.raft.kept_entries > MOST_KEPT:
+        return
     leader, (returning, *rest) = coup.leader, coup.others
     coup.let_queues_stand([returning, *rest])
     coup.crash(returning, AWAY_S)
