@@ -126,11 +126,15 @@ def test_a_job_that_runs_too_long_is_ended(queue: MachineQueue, start: Start) ->
     assert queue.finished(queue.submit("double", 4))["result"] == 8
 
 
-def test_leases_are_kept_while_jobs_run(queue: MachineQueue, start: Start) -> None:
-    job = queue.submit("slow", 2.5)
+def test_leases_are_kept_while_jobs_run(queue: MachineQueue, start: Start, tmp_path: Path) -> None:
+    flag = tmp_path / "go on"
+    job = queue.submit("waits_for", str(flag))
     start(lease_s=1.0)
-    assert queue.finished(job)["attempt"] == 1
+    first = queue.until(job, lambda shown: shown["state"] == "running")["lease_until_ms"]
+    queue.until(job, lambda shown: shown["lease_until_ms"] > first + 1_000)  # longer than without
     assert queue.extends >= 4
+    flag.touch()
+    assert queue.finished(job)["attempt"] == 1
 
 
 def test_a_job_whose_lease_is_lost_is_ended(queue: MachineQueue, start: Start, tmp_path: Path) -> None:
