@@ -1,12 +1,14 @@
 """A node comes back when what it needs is gone from the log: `python -m glassraft.evaluation.catch_up`.
 
 Three nodes hold a queue of many jobs. A follower is killed; the others go on until their log is
-compacted beyond its end; then it is started again, while clients go on submitting. Printed are
-how long it takes to have a snapshot and all that was committed since, and the longest that any client
-waited meanwhile, beside the longest before. Exit status 1 if it comes back any other way.
+compacted beyond its end; then it is started again, while as many entries come in as the cluster
+takes. Printed are how long it takes to have a snapshot and all that was committed since, how many
+entries a second that was, and the longest that any client waited meanwhile, beside the longest before.
+Exit status 1 if it comes back any other way.
 """
 
 import argparse
+import contextlib
 import sys
 import threading
 import time
@@ -15,19 +17,29 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from glassraft.config import NodeAddress
 from glassraft.errors import GlassraftError
 from glassraft.evaluation.clients import Clients
 from glassraft.evaluation.local_cluster import LocalCluster
 from glassraft.evaluation.progress import Progress
 from glassraft.events.reader import read_node
 from glassraft.jobqueue.client import JobQueue
+from glassraft.rpc.client import Connection
 from glassraft.supervisor import wait_for_leader
 from glassraft.supervisor.leaders import ask_state
 
 NODES = 3
 JOBS = 100_000
 BATCH = 500
-CLIENTS = 8
+IN_FLIGHT = 64
+"""Submissions under way at a time: more would wait longer, and not be committed sooner."""
+
+THREADS = 2
+JOB = '{"task": "primes", "args": [1, 10]}'
+NO_SESSION = ("", 0, 0)
+"""Whether a submission whose answer is lost came to be is not asked here, and a session costs rows."""
+
+CALL_TIMEOUT_S = 10.0
 BEFORE_S = 5.0
 """How long the leader is watched before the follower comes back, to compare with."""
 
@@ -51,19 +63,33 @@ class Submission:
 
 
 class Load:
-    """Clients that submit one job after another until stopped."""
+    """Submissions to the leader, one job and so one entry each, IN_FLIGHT at a time until stopped."""
 
-    def __init__(self, queue: JobQueue) -> None:
+    def __init__(self, leader: NodeAddress) -> None:
         self.submissions: list[Submission] = []
-        self._queue = queue
         self._stopped = threading.Event()
-        self._clients = Clients(CLIENTS, range(CLIENTS), self._submit)
+        connections = [Connection(leader.host, leader.port) for _ in range(IN_FLIGHT)]
+        groups = [connections[first::THREADS] for first in range(THREADS)]
+        self._clients = Clients(THREADS, groups, self._submit)
 
-    def _submit(self, client: int) -> None:
-        while not self._stopped.is_set():
-            asked_at = time.monotonic()
-            self._queue.submit("primes", 1, 10)
-            self.submissions.append(Submission(asked_at, time.monotonic()))
+    def _submit(self, connections: Sequence[Connection]) -> None:
+        """Keep a submission under way on each connection: threads that wait for one each would be the bottleneck."""
+        with contextlib.ExitStack() as stack:
+            asked_at: dict[Connection, float] = {}
+            for connection in connections:
+                stack.callback(connection.close)
+                connection.connect()
+                asked_at[connection] = self._ask(connection)
+            while asked_at:
+                for connection in list(asked_at):
+                    connection.receive(CALL_TIMEOUT_S)
+                    self.submissions.append(Submission(asked_at.pop(connection), time.monotonic()))
+                    if not self._stopped.is_set():
+                        asked_at[connection] = self._ask(connection)
+
+    def _ask(self, connection: Connection) -> float:
+        connection.send("Submit", (*NO_SESSION, JOB))
+        return time.monotonic()
 
     def stop(self) -> None:
         """Wait for the last answers. Raises what a client failed with."""
@@ -102,7 +128,7 @@ class CatchUp:
             self._fill(queue)
             end = self._state(follower)["last_log_index"]
             self._cluster.supervisor.kill(follower)
-            load = Load(queue)
+            load = Load(self._cluster.config.node(leader))
             try:
                 self._wait(
                     lambda: bool(self._state(leader)["first_log_index"] > end + 1),
@@ -111,6 +137,7 @@ class CatchUp:
                 watched_from = time.monotonic()
                 time.sleep(BEFORE_S)
                 committed = self._state(leader)["commit_index"]
+                behind = committed - end
                 began = time.monotonic()
                 self._cluster.supervisor.start(follower)
                 self._wait(
@@ -121,6 +148,7 @@ class CatchUp:
             finally:
                 load.stop()
         snapshot = self._install_of(follower)
+        print(f"entries behind when started    {behind:>10,}")
         self._print(load, watched_from, began, caught_up, snapshot)
 
     def _fill(self, queue: JobQueue) -> None:
@@ -164,8 +192,8 @@ class CatchUp:
         print(f"jobs in the queue              {self._jobs + len(load.submissions):>10,}")
         print(f"snapshot                       {snapshot['size'] / 1e6:>10.1f} MB")
         print(f"started until caught up        {took:>10.2f} s")
-        print(f"submissions a second before    {len(before) / (began - watched_from):>10.0f}")
-        print(f"submissions a second meanwhile {len(during) / took:>10.0f}")
+        print(f"entries a second before        {len(before) / (began - watched_from):>10.0f}")
+        print(f"entries a second meanwhile     {len(during) / took:>10.0f}")
         print(f"longest answer before          {longest_wait_ms(before):>10.1f} ms")
         print(f"longest answer meanwhile       {longest_wait_ms(during):>10.1f} ms")
         print(f"worst pause before             {longest_pause_ms(before):>10.1f} ms")

@@ -44,9 +44,7 @@ class QueueSettings:
         return self.tokens_ms - (-missing * self.per_ms) // (self.starts * THOUSANDTHS)
 
     def started(self, jobs: int, now_ms: int) -> "QueueSettings":
-        """After so many jobs were taken."""
-        if self.starts is None:
-            return self
+        """After so many jobs were taken of a queue that has a rate."""
         return replace(self, tokens=self.tokens_at(now_ms) - jobs * THOUSANDTHS, tokens_ms=now_ms)
 
     def with_rate(self, starts: int | None, per_ms: int, now_ms: int) -> "QueueSettings":

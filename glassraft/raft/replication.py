@@ -88,11 +88,9 @@ def on_append_entries_reply(server: "Server", reply: AppendEntriesReply) -> None
     """A follower agrees up to some index, or says where to go on (§5.3)."""
     if server.role != "leader" or not server.rules.acknowledgement_counts(reply.term, server.current_term):
         return
-    if server.rules.refuses_a_stale_request(reply):
-        return  # sent before this term: it says nothing of this leader's rounds, and confirms no read
     progress = server.progress_of(reply.sender)
-    if progress is None:
-        return
+    if progress is None or server.rules.refuses_a_stale_request(reply):
+        return  # such a refusal was sent before this term: it says nothing of this leader's rounds
     progress.heard_at = server.now
     reads.note_answered(server, progress, reply.round)
     if progress.round_under_way == reply.round:

@@ -113,6 +113,8 @@ def test_sizes_are_bounded() -> None:
         lambda: commands.check_complete([["nothing", 1, 1]]),
         lambda: commands.check_complete([["a100", True, 1]]),
         lambda: commands.check_complete("a100"),
+        lambda: commands.check_complete([["a100", 1, 1, [{"task": "t"}] * 600]] * 2),
+        lambda: commands.check_retry(["a100"], None, 1),  # type: ignore[arg-type]
         lambda: commands.check_fail([["a100", 1, "e", "t", 1]]),
         lambda: commands.check_fail([["a100", 1, None, "t", True]]),
         lambda: commands.check_release([["a100", 1, -1]]),

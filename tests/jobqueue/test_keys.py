@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from glassraft.errors import BadArgument
-from glassraft.jobqueue import commands
+from glassraft.jobqueue import commands, submitting
 from tests.jobqueue.queue_driver import SESSION, QueueDriver
 
 
@@ -87,6 +87,26 @@ def test_a_retry_by_hand_takes_the_key_again_or_is_refused(queue: QueueDriver) -
     assert answer["message"].endswith(f"by job {second}")
 
 
+def test_a_retry_by_hand_takes_a_key_that_came_free(queue: QueueDriver) -> None:
+    first = queue.submit(key="k")
+    queue.cancel(first)
+    assert queue.retry(first)[0]["ok"]
+    assert submitted(queue, {"key": "k"}) == {"jobs": [first], "how": ["existing"]}
+
+
+def test_what_was_cancelled_with_an_earlier_job_stays_so_while_another_holds_its_key(
+    queue: QueueDriver,
+) -> None:
+    earlier = queue.submit()
+    job = queue.submit(key="k", after=[earlier])
+    queue.cancel(earlier)
+    queue.settle()
+    another = queue.submit(key="k")
+    queue.retry(earlier)
+    queue.settle()
+    assert [queue.state(each) for each in (earlier, job, another)] == ["ready", "cancelled", "ready"]
+
+
 def test_an_update_changes_what_does_not_run(queue: QueueDriver) -> None:
     first, second = queue.submit_many([{"task": "t"}, {"task": "t", "delay_ms": 60_000}])
     assert queue.update(second, delay_ms=0, priority=2, args=[7], kwargs={"x": 1})["state"] == "ready"
@@ -110,6 +130,16 @@ def test_an_update_moves_a_job_to_another_queue_with_its_key(queue: QueueDriver)
     assert [taken for taken, _ in queue.take(queues=["default"])] == [back]
     stats = queue.reader.stats()["queues"]
     assert (stats["default"]["running"], stats["other"]["running"]) == (1, 1)
+
+
+def test_no_update_moves_a_job_to_a_queue_that_is_full(
+    queue: QueueDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.submit(queue="full")
+    job = queue.submit()
+    monkeypatch.setattr(submitting, "MAX_UNFINISHED", 1)
+    assert queue.update(job, queue="full")["why"] == "full"
+    assert queue.get(job)["queue"] == "default"
 
 
 def test_a_take_counts_the_bytes_of_changed_arguments(queue: QueueDriver) -> None:

@@ -193,6 +193,21 @@ def test_sessions_are_bounded_and_none_is_dropped_early(
     assert submit(queue, 1, 1, "0f" * 16).refusal is None
 
 
+def test_a_session_that_is_no_longer_in_memory_is_found_in_the_tables(
+    queue: QueueDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MARKS_KEPT", 1)
+    others = ["7d" * 16, "8e" * 16]
+    first = submit(queue, 1, 1)
+    for other in others:
+        submit(queue, 1, 1, other)
+    queue.restart()
+    for session in (*others, SESSION):
+        submit(queue, 2, 1, session)
+    assert submit(queue, 1, 1).answer == first.answer
+    assert jobs_in(queue) == 6
+
+
 def test_stored_answers_hold_no_payload(queue: QueueDriver) -> None:
     secret = commands.check_submit([{"task": "t", "args": ["a secret"]}])
     queue.command("Submit", secret, SESSION, 1, 1)

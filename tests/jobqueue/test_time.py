@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from glassraft.jobqueue import commands, ids
+from glassraft.jobqueue.book import BrokenQueue
 from glassraft.jobqueue.machine import UnknownCommand, WrongOrder
+from glassraft.raft.configuration import Configuration, configuration_text
 from tests.jobqueue.queue_driver import START_MS, QueueDriver
 
 
@@ -216,6 +218,28 @@ STRANGE = '{"op":"Steal","t":1,"v":1,"s":"","n":0,"low":0,"a":{}}'
 def test_an_unknown_command_stops_the_machine(queue: QueueDriver, command: str) -> None:
     with pytest.raises(UnknownCommand, match="entry 1 holds"):
         queue.machine.apply(1, 1, "command", command)
+
+
+def test_a_row_of_an_unknown_kind_stops_the_machine(queue: QueueDriver) -> None:
+    """A newer program wrote it: what it stands for must not be passed over."""
+    queue.submit(delay_ms=100)
+    queue.connection.execute("UPDATE due SET kind = 99")
+    queue.restart()
+    with pytest.raises(BrokenQueue, match="kind 99 is due"):
+        queue.tick(100)
+
+
+def test_a_queue_that_does_not_say_what_was_applied_stops_the_machine(queue: QueueDriver) -> None:
+    queue.connection.execute("DELETE FROM applied")
+    with pytest.raises(BrokenQueue, match="`applied` is empty"):
+        queue.restart()
+
+
+def test_a_configuration_is_kept_for_snapshots_and_moves_time(queue: QueueDriver) -> None:
+    text = configuration_text(Configuration((1, 2, 3)), {}, START_MS + 5_000)
+    queue.apply("configuration", text)
+    assert queue.machine.now_ms == START_MS + 5_000
+    assert queue.connection.execute("SELECT configuration FROM applied").fetchone()[0] == text
 
 
 def test_a_newer_version_of_a_command_stops_the_machine(queue: QueueDriver) -> None:

@@ -1,6 +1,7 @@
 """§7: the log is cut where the state machine holds what came of it, and who needs what is gone gets a snapshot."""
 
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from glassraft.raft.ready import (
     Undelivered,
 )
 from glassraft.raft.rules import Rules
+from glassraft.raft.server import Server
 from glassraft.simulation.broken import SnapshotThrowsTheLogAway
 from tests.raft.single import Done, Single, append_entries, entries, leader, ok, refusal
 from tests.raft.world import AS_PRINTED, World
@@ -452,6 +454,21 @@ def test_a_damaged_snapshot_is_received_anew() -> None:
     single.step(SnapshotDamaged(snapshot))
     assert not single.step(SnapshotVerified(snapshot)).installs
     assert single.step(chunk(snapshot, 10, b"")).the(InstallSnapshotReply).offset == 0
+
+
+def test_damage_of_a_snapshot_that_is_no_longer_received_changes_nothing() -> None:
+    single = follower()
+    earlier, snapshot = meta(7, 2), meta(9, 2, "later")
+    receive(single, earlier)
+    single.step(chunk(snapshot, 0, DATA[:4]))
+    single.step(SnapshotDamaged(earlier))
+    assert single.step(chunk(snapshot, 4, DATA[4:8])).the(InstallSnapshotReply).offset == 8
+
+
+def test_a_server_without_a_reader_says_so_when_it_should_send_a_snapshot() -> None:
+    server = Server(1, (1, 2, 3), random=Random(1))
+    with pytest.raises(LookupError, match="no reader"):
+        server.read_chunk(meta(7, 2), 0, 4)
 
 
 def test_what_was_checked_counts_only_while_it_is_the_one_received() -> None:
