@@ -104,6 +104,7 @@ class Book:
         self._tables = WriteBehind(connection)
         self.read = self._tables.read
         self.drain = self._tables.drain
+        self.drain_if_many = self._tables.drain_if_many
         row = connection.execute(
             "SELECT applied_index, applied_term, digest, now_ms, lease_gap_ms FROM applied WHERE one = 1"
         ).fetchone()

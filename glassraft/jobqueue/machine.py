@@ -113,11 +113,16 @@ class Machine:
     def apply_all(self, entries: Iterable[tuple[int, int, str, str]]) -> list[Outcome]:
         """Applies the next entries, (index, term, kind, command) each, as `apply` does one after another.
 
-        The tables hold what was written when this returns.
+        Their rows may wait for others, which is cheaper and lets an answer go out before they are
+        written: the tables hold them after `drain`, or `flush`.
         """
         outcomes = [self._apply(*entry) for entry in entries]
-        self._book.drain()
+        self._book.drain_if_many()
         return outcomes
+
+    def drain(self) -> None:
+        """Brings the rows that wait into the tables, for whoever reads them beside the machine."""
+        self._book.drain()
 
     def _apply(self, index: int, term: int, kind: str, command: str) -> Outcome:
         book = self._book

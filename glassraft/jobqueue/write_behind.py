@@ -17,6 +17,9 @@ Row = tuple[Any, ...]
 ONLY_ADDED: Final = ("plain job", "job", "job arguments", "history", "due")
 """Inserts whose order among each other does not matter."""
 
+MANY: Final = 1_000
+"""Every job's row comes with one in its history, so no more jobs than that wait for long."""
+
 
 class WriteBehind:
     """The only way to the tables of one connection, for writing and for reading."""
@@ -52,6 +55,11 @@ class WriteBehind:
         if self._waits:
             self.drain()
         return self._connection.execute(query, parameters)
+
+    def drain_if_many(self) -> None:
+        """Drain once so many rows wait that memory, and the turn that drains them, would notice."""
+        if len(self._added["history"]) >= MANY:
+            self.drain()
 
     def drain(self) -> None:
         """Bring everything that waits into the tables."""

@@ -73,6 +73,6 @@ class TakeTicket(Ticket):
         """Called by the turn."""
         if isinstance(result, Applied) and result.outcome.answer:
             tokens = dict(result.outcome.answer["jobs"])
-            details = self._queue.own_reader.details([ids.from_text(job) for job in tokens])
+            details = self._queue.own_reader().details([ids.from_text(job) for job in tokens])
             self.jobs = [job for job in details if job["token"] == tokens[job["id"]]]
         super().settle(result)

@@ -127,7 +127,6 @@ class QueueStore:
                         f"n{identity.node_id} of {identity.cluster_id}: put back the file that belongs there"
                     )
                 self.machine = Machine(self.connection)
-                self.own_reader = QueueReader(self.connection)
         except BaseException:
             self.connection.close()
             raise
@@ -154,20 +153,25 @@ class QueueStore:
             )
 
     def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Apply in order; one outcome each. What is written is seen here at once, elsewhere after commit().
+        """Apply in order; one outcome each. own_reader() sees what came of it at once, others after commit().
 
         Raises DiskFailed or DamagedFile, and what the machine raises: then the file is as it was
         at the last commit(), and the node must stop and open it anew.
         """
-        with translated_errors(self.path):
+        with self._all_or_nothing():
             if not self.connection.in_transaction:
                 self.connection.execute("BEGIN IMMEDIATE")
+            return self.machine.apply_all(
+                (entry.index, entry.term, entry.kind, entry.command) for entry in entries
+            )
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Half a command must never be committed, not even on the way out; the log has it whole."""
+        with translated_errors(self.path):
             try:
-                return self.machine.apply_all(
-                    (entry.index, entry.term, entry.kind, entry.command) for entry in entries
-                )
+                yield
             except BaseException:
-                # Half a command must never be committed, not even on the way out; the log has it whole.
                 self.connection.rollback()
                 raise
 
@@ -177,7 +181,7 @@ class QueueStore:
         Many applies share one commit: a node that is killed before it applies them again, from the log.
         """
         if self.connection.in_transaction:
-            with translated_errors(self.path):
+            with self._all_or_nothing():
                 self.machine.flush()
                 self.connection.execute("COMMIT")
 
@@ -214,6 +218,12 @@ class QueueStore:
                 connection.close()
             readers.wait_until_unused(READING_S)
             remove(readers.path)
+
+    def own_reader(self) -> QueueReader:
+        """A view of what is applied, committed or not, for the thread that applies."""
+        with self._all_or_nothing():
+            self.machine.drain()
+        return QueueReader(self.connection)
 
     @contextmanager
     def reading(self) -> Iterator[QueueReader]:

@@ -142,7 +142,6 @@ class MemoryQueue:
         self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         schema.create(self.connection)
         self.machine = Machine(self.connection)
-        self.own_reader = QueueReader(self.connection)
         self.committed_index = 0
 
     def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
@@ -157,9 +156,13 @@ class MemoryQueue:
     def go_on_from(self, file: str) -> None:
         self.effects.do(f"go on from {file}")
 
+    def own_reader(self) -> QueueReader:
+        self.machine.drain()
+        return QueueReader(self.connection)
+
     @contextmanager
     def reading(self) -> Iterator[QueueReader]:
-        yield self.own_reader
+        yield self.own_reader()
 
 
 class RecordingSnapshots:

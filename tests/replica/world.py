@@ -583,7 +583,9 @@ class World:
 
     def jobs(self, id: int) -> list[tuple[str, str, list[Any]]]:
         """(id, state, args) of every job that this node has."""
-        rows = self.nodes[id].files.queue.connection.execute(
+        queue = self.nodes[id].files.queue
+        queue.machine.drain()
+        rows = queue.connection.execute(
             "SELECT id, state, args FROM jobs JOIN arguments ON job = id ORDER BY id"
         )
         return [(ids.to_text(number), state, json.loads(args)) for number, state, args in rows]

@@ -44,8 +44,8 @@ def test_what_is_applied_is_read_after_commit(made: Place) -> None:
     store.apply(submissions(1, 3))
     with store.reading() as reader:
         assert reader.stats()["applied_index"] == 0
-    assert store.own_reader.stats()["applied_index"] == 0, "the applied row is written by commit"
-    assert store.own_reader.get(ids.to_text(ids.number(2, 0))) is not None
+    assert store.own_reader().stats()["applied_index"] == 0, "the applied row is written by commit"
+    assert store.own_reader().get(ids.to_text(ids.number(2, 0))) is not None
     store.commit()
     with store.reading() as reader:
         assert reader.stats()["applied_index"] == 3
@@ -85,6 +85,7 @@ def test_a_command_that_fails_in_the_middle_leaves_nothing_of_it(made: Place) ->
     new_statements = [Entry(21, 1, "command", entries[20].command)]
     with pytest.raises(Exception, match=r"prohibited|authorized|damaged"):
         store.apply(new_statements)
+        store.commit()
     store.connection.set_authorizer(None)
     assert history_writes
     files.close()
@@ -119,6 +120,7 @@ def test_a_full_disk_while_applying_is_told_and_harmless(made: Place) -> None:
     files.queue.connection.execute(f"PRAGMA max_page_count = {pages + 5}")
     with pytest.raises(DiskFailed, match=r"queue\.db: database or disk is full: check the disk's space"):
         files.queue.apply(entries[10:])
+        files.queue.commit()
     files.close()
     assert made.open().queue.machine.applied_index == 10
     made.close()
