@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -62,6 +63,12 @@ def test_close_commits_what_was_applied(made: Place) -> None:
     assert (machine.applied_index, machine.digest) == (3, digest)
 
 
+def apply_and_commit(store: QueueStore, entries: Sequence[Entry]) -> None:
+    """Some rows reach the tables at once, others wait for the commit."""
+    store.apply(entries)
+    store.commit()
+
+
 def test_a_command_that_fails_in_the_middle_leaves_nothing_of_it(made: Place) -> None:
     """Not even when the node closes its files on its way out: half a command would differ for ever."""
     entries = busy_log(40)
@@ -84,8 +91,7 @@ def test_a_command_that_fails_in_the_middle_leaves_nothing_of_it(made: Place) ->
     store.connection.execute("SELECT 1").fetchone()
     new_statements = [Entry(21, 1, "command", entries[20].command)]
     with pytest.raises(Exception, match=r"prohibited|authorized|damaged"):
-        store.apply(new_statements)
-        store.commit()
+        apply_and_commit(store, new_statements)
     store.connection.set_authorizer(None)
     assert history_writes
     files.close()
@@ -119,8 +125,7 @@ def test_a_full_disk_while_applying_is_told_and_harmless(made: Place) -> None:
     pages = files.queue.connection.execute("PRAGMA page_count").fetchone()[0]
     files.queue.connection.execute(f"PRAGMA max_page_count = {pages + 5}")
     with pytest.raises(DiskFailed, match=r"queue\.db: database or disk is full: check the disk's space"):
-        files.queue.apply(entries[10:])
-        files.queue.commit()
+        apply_and_commit(files.queue, entries[10:])
     files.close()
     assert made.open().queue.machine.applied_index == 10
     made.close()
