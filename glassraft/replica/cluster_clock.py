@@ -4,11 +4,21 @@ The leader stamps each command with it. It never goes back: where the last stamp
 the median, it runs at half speed until the median has caught up. A leader that has not yet
 heard a majority goes on from the last stamp with its monotonic clock. So does one that hears an
 even number of clocks, as long as that stays between the two in the middle: with one of three nodes
-silent nobody can say which of the other two is wrong. Pure: all clocks come in from outside, in
-seconds (monotonic) and milliseconds (wall).
+silent nobody can say which of the other two is wrong. Messages that come late move nothing, where
+others came in time. Pure: all clocks come in from outside, in seconds (monotonic) and milliseconds (wall).
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Heard(NamedTuple):
+    """What a peer's wall clock is ahead of the own monotonic one (milliseconds), by the message that came quickest."""
+
+    offset_ms: float
+    said_at: float
+    """When that message came; `last_at`: when any did (monotonic seconds)."""
+    last_at: float
 
 
 class ClusterClock:
@@ -18,7 +28,7 @@ class ClusterClock:
         self._node = node
         self._members = frozenset(members)
         self._heard_for_s = heard_for_s
-        self._offsets: dict[int, tuple[float, float]] = {}
+        self._heard: dict[int, Heard] = {}
         self._stamp_ms = 0.0
         self._stamped_at = 0.0
 
@@ -27,8 +37,16 @@ class ClusterClock:
         self._members = frozenset(members)
 
     def heard(self, node: int, wall_ms: int, now: float) -> None:
-        """A message of this node's said what its wall clock shows."""
-        self._offsets[node] = (wall_ms - now * 1000, now)
+        """A message of this node's said what its wall clock showed when it was sent.
+
+        A late one says less than the clock shows by now, so what an earlier one said counts on if it was more,
+        for as long as a peer's clock counts: after that the clock was set back.
+        """
+        offset_ms, said_at = wall_ms - now * 1000, now
+        before = self._heard.get(node)
+        if before and before.offset_ms > offset_ms and now - before.said_at <= self._heard_for_s:
+            offset_ms, said_at = before.offset_ms, before.said_at
+        self._heard[node] = Heard(offset_ms, said_at, now)
 
     def goes_on_from(self, stamp_ms: int, now: float) -> None:
         """A new leader begins at the last stamp in its log."""
@@ -58,9 +76,9 @@ class ClusterClock:
     def _middle(self, now: float, wall_ms: int) -> tuple[float, float] | None:
         """What the two clocks in the middle of those that count show, or the one; None without a majority."""
         offsets = [
-            offset
-            for node, (offset, heard_at) in self._offsets.items()
-            if node != self._node and now - heard_at <= self._heard_for_s
+            heard.offset_ms
+            for node, heard in self._heard.items()
+            if node != self._node and now - heard.last_at <= self._heard_for_s
         ]
         offsets.append(wall_ms - now * 1000)
         if len(offsets) <= len(self._members) // 2:

@@ -146,6 +146,29 @@ def test_a_clock_counts_for_a_while_after_it_was_heard() -> None:
     assert clock.read_ms(later, wall(later)) == pytest.approx(NOW_MS - 5_000 + 1_100, abs=1)
 
 
+def test_messages_that_come_late_set_it_neither_back_nor_leaping_forward() -> None:
+    """Else the leases of whoever works end early when messages come in time again."""
+    clock = clock_of(3)
+    hear(clock, 0.0, n2=0, n3=0)
+    stamps = [clock.stamp(0.0, wall(0.0) - 5_000)]
+    for tenth in range(1, 9):
+        now = tenth / 10
+        hear(clock, now, n2=-700, n3=-700)
+        stamps.append(clock.stamp(now, wall(now) - 5_000))
+    hear(clock, 0.9, n2=0, n3=0)
+    stamps.append(clock.stamp(0.9, wall(0.9) - 5_000))
+    assert stamps == [wall(tenth / 10) for tenth in range(10)]
+
+
+def test_a_clock_that_was_set_back_is_believed_after_a_while() -> None:
+    clock = clock_of(3)
+    hear(clock, 0.0, n2=0, n3=0)
+    late = HEARD_FOR_S + 0.1
+    for now in (0.5, late):
+        hear(clock, now, n2=-60_000, n3=-60_000)
+    assert clock.read_ms(late, wall(late) - 60_000) < wall(late) - 500
+
+
 def test_ahead_of_the_median_it_runs_at_half_speed_until_that_has_caught_up() -> None:
     clock = clock_of(1)
     clock.goes_on_from(wall(10.0) + 1_000, 10.0)
