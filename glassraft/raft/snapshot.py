@@ -170,9 +170,9 @@ def undelivered(progress: "Progress", round: int) -> None:
 
 
 def on_snapshot_made(server: "Server", event: "SnapshotMade") -> None:
-    """The state machine's snapshot is on disk."""
+    """The state machine's snapshot is on disk. It is not doubted, even if it is like the one before to the byte."""
     server.making_snapshot_after = None
-    server.snapshot = event.snapshot
+    server.snapshot, server.doubted_snapshot = event.snapshot, None
     _note(server, "snapshot", "needs_snapshot", event.snapshot)
 
 
