@@ -298,6 +298,19 @@ EVENTS: Mapping[str, EventType] = _events(
         "Committed entries were applied to the queue.",
     ),
     EventType(
+        "schedule",
+        {
+            "schedule": Field("str", "its name"),
+            "what": Field("str", '"set", "dropped", "fired", "skipped" or "refused"'),
+            "due_ms": Field(
+                "int", "when it was due, or set: will be; absent where it was run by hand", optional=True
+            ),
+            "job": Field("str", "the job that was submitted", optional=True),
+            "reason": Field("str", "why it was skipped or refused", optional=True),
+        },
+        "Of what was applied, what became of a schedule.",
+    ),
+    EventType(
         "compact",
         {
             "first": Field("int", "first entry still in the log"),

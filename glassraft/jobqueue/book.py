@@ -9,7 +9,7 @@ Who decides what to write: submitting.py, running.py, by_hand.py, due.py and ses
 import hashlib
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from glassraft.errors import GlassraftError
 from glassraft.jobqueue import states
@@ -28,6 +28,10 @@ SKIPPED: Final = 256
 """How many jobs a Take passes over in a queue, at most."""
 
 _encode = make_encoder()
+
+
+ScheduleEvent: TypeAlias = tuple[str, int | None, str, str, str]
+"""What became of a schedule: its name, when it was or is due, the event (see schedules.py), the job and the reason."""
 
 
 class Refusal(NamedTuple):
@@ -92,6 +96,10 @@ FIRST_LEASE: Final = (
 )
 FIRST_DUE: Final = "SELECT at_ms FROM due ORDER BY at_ms, kind, id LIMIT 1"
 FIRST_TO_PRUNE: Final = "SELECT min(prune_ms) FROM jobs INDEXED BY jobs_to_prune WHERE prune_ms IS NOT NULL"
+FIRST_SCHEDULE: Final = (
+    "SELECT due_ms FROM schedules INDEXED BY schedules_due"
+    " WHERE due_ms IS NOT NULL ORDER BY due_ms, name LIMIT 1"
+)
 FIRST_SESSION_CHECK: Final = "SELECT min(check_ms) FROM sessions"
 
 
@@ -127,6 +135,8 @@ class Book:
         self.first_session_check_ms: int | None = None
         self.find_first_session_check()
         self.transitions: list[tuple[int, str, str]] = []
+        self.schedule_events: list[ScheduleEvent] = []
+        self._first_schedule: tuple[int | None] | None = None
         self._written: list[tuple[str, Sequence[tuple[Any, ...]]]] = []
         self._first_due_ms: int | None = None
         self._first_due_exact = False
@@ -145,6 +155,7 @@ class Book:
         self.index = index
         self.term = term
         self.transitions = []
+        self.schedule_events = []
 
     def seal(self) -> None:
         """The entry is applied: its rows, and the time, go into the digest."""
@@ -292,6 +303,19 @@ class Book:
             return False
         first = self.first_due_ms()
         return first is not None and first <= now_ms
+
+    # Which schedule is due first: that is for the leader, since no calendar is read here
+
+    def schedules_changed(self) -> None:
+        """Another schedule may be due first now."""
+        self._first_schedule = None
+
+    def first_schedule_ms(self) -> int | None:
+        """When the first schedule is due, cluster time; None where none is."""
+        if self._first_schedule is None:
+            row = self.read(FIRST_SCHEDULE).fetchone()
+            self._first_schedule = (None,) if row is None else row
+        return self._first_schedule[0]
 
     # Reading
 

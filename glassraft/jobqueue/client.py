@@ -17,6 +17,7 @@ from glassraft.config import DEFAULT_PATH, load
 from glassraft.errors import BadArgument, GlassraftError
 from glassraft.jobqueue import ids
 from glassraft.jobqueue.canonical import canonical
+from glassraft.jobqueue.client_schedules import Schedules
 from glassraft.jobqueue.client_session import SESSION_TTL_S, Session
 from glassraft.jobqueue.fields import LIMITS
 from glassraft.jobqueue.job_specs import JobSpec, as_mapping, as_wire, has_positions, in_ms, job_text, split
@@ -95,6 +96,8 @@ class JobQueue:
         self._lock = threading.Lock()
         self._submits = Session(session_ttl_s)
         self._local = threading.local()
+        self.schedules = Schedules(self._in_session, self._read)
+        """What submits jobs again and again."""
 
     @classmethod
     def from_config(cls, path: str | os.PathLike[str] = DEFAULT_PATH, **options: Any) -> "JobQueue":

@@ -51,6 +51,10 @@ OPS: Final = (
     "Purge",
     "Update",
     "SetQueue",
+    "SetSchedule",
+    "DropSchedule",
+    "RunSchedule",
+    "FireSchedule",
     "Tick",
 )
 VERSION: Final = 1

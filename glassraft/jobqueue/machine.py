@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from glassraft.errors import GlassraftError
-from glassraft.jobqueue import by_hand, commands, due, pruning, running, sessions, submitting
-from glassraft.jobqueue.book import Book, Refusal
+from glassraft.jobqueue import by_hand, commands, due, pruning, running, schedules, sessions, submitting
+from glassraft.jobqueue.book import Book, Refusal, ScheduleEvent
 from glassraft.jobqueue.queues import may_start, set_queue
 from glassraft.jobqueue.rules import QueueRules
+from glassraft.jobqueue.schedules import Schedule
 
 LEASE_TICK_MS: Final = 1_000
 """While jobs are leased, so long may pass without a command: less than a change of leader takes anyway."""
@@ -39,11 +40,13 @@ class Outcome:
 
     The answers' shapes are in the docstrings of the operations. A transition is (job's number,
     from, to), in the order they happened; "" is where a job is before it is submitted.
+    What became of schedules is told as book.ScheduleEvent says.
     """
 
     answer: dict[str, Any] | None
     refusal: Refusal | None
     transitions: list[tuple[int, str, str]]
+    schedule_events: Sequence[ScheduleEvent] = ()
 
 
 def _tick(_book: Book, _arguments: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +68,10 @@ OPERATIONS: Final[Mapping[str, _Operation]] = {
     "Purge": by_hand.purge,
     "Update": by_hand.update,
     "SetQueue": set_queue,
+    "SetSchedule": schedules.set_schedule,
+    "DropSchedule": schedules.drop_schedule,
+    "RunSchedule": schedules.run_schedule,
+    "FireSchedule": schedules.fire_schedule,
     "Tick": _tick,
 }
 
@@ -143,8 +150,8 @@ class Machine:
             raise UnknownCommand(f"entry {index} is of the unknown kind {kind!r}: update this node's program")
         book.seal()
         if isinstance(answer, Refusal):
-            return Outcome(None, answer, book.transitions)
-        return Outcome(answer, None, book.transitions)
+            return Outcome(None, answer, book.transitions, book.schedule_events)
+        return Outcome(answer, None, book.transitions, book.schedule_events)
 
     def flush(self) -> None:
         """Writes what is kept in memory to the tables: once a transaction, before it is committed."""
@@ -163,6 +170,14 @@ class Machine:
     def was_answered(self, session: str, number: int) -> bool:
         """Whether a command of this session would be answered, or refused, without being run."""
         return sessions.is_settled(self._book, session, number)
+
+    def next_firing_ms(self) -> int | None:
+        """The cluster time at which a schedule is due; None where none will be."""
+        return self._book.first_schedule_ms()
+
+    def due_schedules(self, now_ms: int, limit: int) -> list[Schedule]:
+        """The schedules that are due by `now_ms`, the earliest first."""
+        return schedules.due(self._book, now_ms, limit)
 
     def next_due_ms(self) -> int | None:
         """The cluster time at which something comes due; None where nothing will."""

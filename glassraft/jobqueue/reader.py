@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Final
 
 from glassraft.errors import BadArgument
-from glassraft.jobqueue import ids
+from glassraft.jobqueue import ids, schedule_reader
 from glassraft.jobqueue.canonical import parse
 from glassraft.jobqueue.fields import check_name
 from glassraft.jobqueue.states import FINISHED, READY, RUNNING, STATES, SUCCEEDED
@@ -201,6 +201,16 @@ class QueueReader:
         if row["state"] == SUCCEEDED:
             shown.pop("error", None)
         return shown
+
+    def schedules(self, after: str = "") -> dict[str, Any]:
+        """A page of schedules: see schedule_reader.py, for `schedule` too."""
+        with self._one_moment():
+            return schedule_reader.list_schedules(self._connection, after)
+
+    def schedule(self, name: str) -> dict[str, Any] | None:
+        """One schedule with its history; None where there is none of this name."""
+        with self._one_moment():
+            return schedule_reader.get_schedule(self._connection, name)
 
     def stats(self) -> dict[str, Any]:
         """{"queues": {name: {state or total: n}}, "states": {state: n}, "oldest_ready_ms": {name: age}, ...}.

@@ -13,6 +13,10 @@ class QueueRules:
         """A token is valid from its Take until the attempt's end is applied, and no other beside it."""
         return state == RUNNING and token == current_token
 
+    def firing_is_due(self, kept: tuple[int, int | None], meant: tuple[int, int]) -> bool:
+        """A firing counts only while the schedule has the version and the due time that its leader saw."""
+        return kept == meant
+
     def answer_is_kept(self) -> bool:
         """A command that is repeated gets the first answer again, and is not run again (diss. §6.3)."""
         return True

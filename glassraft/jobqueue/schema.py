@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-FORMAT: Final = 6
+FORMAT: Final = 7
 """The version of these tables. A file with another one is refused: queue_store.py says what to do."""
 
 KIND_DEADLINE: Final = 1
@@ -175,6 +175,32 @@ CREATE TABLE queues (
     tokens_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+CREATE TABLE schedules (
+    name TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,           -- the log index of the command that set it
+    every_ms INTEGER,
+    cron TEXT,
+    zone TEXT,
+    overlap TEXT NOT NULL,
+    catch_up TEXT NOT NULL,
+    job TEXT NOT NULL,                  -- what it submits, as an item of Submit
+    due_ms INTEGER,                     -- when it fires next; of a line whose times are over, never
+    last_job INTEGER,                   -- which may be pruned already
+    history_n INTEGER NOT NULL          -- the number of its last row in firings
+) WITHOUT ROWID;
+CREATE INDEX schedules_due ON schedules (due_ms, name) WHERE due_ms IS NOT NULL;
+
+CREATE TABLE firings (
+    schedule TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    ms INTEGER NOT NULL,
+    due_ms INTEGER,                     -- NULL where it was run by hand
+    event TEXT NOT NULL,                -- see schedules.py
+    job INTEGER,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (schedule, n)
+) WITHOUT ROWID;
+
 CREATE TABLE counts (
     queue TEXT NOT NULL,
     what TEXT NOT NULL,                 -- a state, or one of counts.TOTALS
@@ -228,6 +254,14 @@ WRITES: Final[Mapping[str, str]] = {
     "queue": "INSERT INTO queues (queue, paused, max_running, starts, per_ms, tokens, tokens_ms)"
     " VALUES (?,?,?,?,?,?,?)",
     "queue gone": "DELETE FROM queues WHERE queue = ?",
+    "schedule": "INSERT INTO schedules (name, version, every_ms, cron, zone, overlap, catch_up, job, due_ms,"
+    " last_job, history_n) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+    "schedule due": "UPDATE schedules SET due_ms = ? WHERE name = ?",
+    "schedule noted": "UPDATE schedules SET history_n = ?, last_job = ? WHERE name = ?",
+    "schedule gone": "DELETE FROM schedules WHERE name = ?",
+    "firing": "INSERT INTO firings (schedule, n, ms, due_ms, event, job, reason) VALUES (?,?,?,?,?,?,?)",
+    "firings cut": "DELETE FROM firings WHERE schedule = ? AND n <= ?",
+    "firings gone": "DELETE FROM firings WHERE schedule = ?",
     "job gone": "DELETE FROM jobs WHERE id = ?",
     "arguments gone": "DELETE FROM arguments WHERE job = ?",
     "result gone": "DELETE FROM results WHERE job = ?",

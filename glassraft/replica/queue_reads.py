@@ -32,6 +32,8 @@ class QueueReads:
             "List": Method.of(self.list, ("struct", "string", "boolean"), 0),
             "Stats": Method.of(self.stats, ("struct", "boolean"), 0),
             "Wait": Method.of(self.wait, ("struct", "string", "int"), 2),
+            "ListSchedules": Method.of(self.list_schedules, ("struct", "string", "boolean"), 0),
+            "GetSchedule": Method.of(self.get_schedule, ("struct", "string", "boolean"), 1),
         }
 
     def get(self, call: Call, job: str, stale: bool = False) -> dict[str, Any]:
@@ -81,6 +83,22 @@ class QueueReads:
                     break
             finished = finished or self._finished_of(names)
             return {"jobs": "[" + ",".join(finished) + "]"}
+
+    def list_schedules(self, call: Call, after: str = "", stale: bool = False) -> dict[str, Any]:
+        """Schedules by name, as JSON: up to 1,000 of those after `after`."""
+        self._read(stale)
+        with self._behind.queue.reading() as reader:
+            page = reader.schedules(after)
+        return {"schedules": canonical(page["schedules"]), "next": page["next"], **self._age(stale)}
+
+    def get_schedule(self, call: Call, name: str, stale: bool = False) -> dict[str, Any]:
+        """All about one schedule, with its history, as JSON."""
+        self._read(stale)
+        with self._behind.queue.reading() as reader:
+            found = reader.schedule(name)
+        if found is None:
+            raise Fault.named("not_found", f"there is no schedule {name!r}")
+        return {"schedule": canonical(found), **self._age(stale)}
 
     def _finished_of(self, names: Sequence[str]) -> Sequence[str]:
         """Those that are finished, as JSON, up to BYTES_AT_ONCE of it."""

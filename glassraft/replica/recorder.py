@@ -183,6 +183,11 @@ class Recorder:
             for number, was, state in outcome.transitions
         ]
         self.writer.write("apply", self._term(), first=entries[0].index, last=entries[-1].index, jobs=jobs)
+        for outcome in outcomes:
+            for name, due_ms, what, job, reason in outcome.schedule_events:
+                more: dict[str, Any] = {"due_ms": due_ms, "job": job or None, "reason": reason or None}
+                given = {key: value for key, value in more.items() if value is not None}
+                self.writer.write("schedule", self._term(), schedule=name, what=what, **given)
 
 
 def _summaries(entries: Sequence[Entry]) -> list[list[Any]]:

@@ -1,8 +1,9 @@
 """The methods that a node serves, put together: docs/wire.md describes them for the other side.
 
 Each runs on the thread of its caller's connection: it checks its arguments, brings an arrival to the driver,
-waits for what comes of it, and says so. The peers' are in peer_calls.py, the queue's in queue_commands.py
-and queue_reads.py, an operator's in administration.py; here is what the window and tools ask. node.py serves them.
+waits for what comes of it, and says so. The peers' are in peer_calls.py, the queue's in queue_commands.py,
+schedule_calls.py and queue_reads.py, an operator's in administration.py; here is what the window and tools ask.
+node.py serves them.
 """
 
 import json
@@ -22,6 +23,7 @@ from glassraft.replica.finished import FinishedJobs
 from glassraft.replica.peer_calls import PeerCalls
 from glassraft.replica.queue_commands import QueueCommands
 from glassraft.replica.queue_reads import QueueReads
+from glassraft.replica.schedule_calls import ScheduleCalls
 from glassraft.replica.state import wire_state
 from glassraft.replica.turn import Replica
 from glassraft.rpc.faults import Fault
@@ -48,8 +50,10 @@ class Service:
 
     def methods(self) -> dict[str, Method]:
         """By name, with their signatures: the result's type first."""
+        queue_commands = QueueCommands(self._behind)
         asked = {
-            **QueueCommands(self._behind).methods(),
+            **queue_commands.methods(),
+            **ScheduleCalls(self._behind, queue_commands.finish).methods(),
             **QueueReads(self._behind).methods(),
             **Administration(self._behind).methods(),
         }

@@ -70,6 +70,7 @@ from glassraft.replica.digests import Digests
 from glassraft.replica.environment import Clock, Disk, Network, Queue, Snapshots, Watchers
 from glassraft.replica.recorder import Recorder
 from glassraft.replica.rules import TurnRules
+from glassraft.replica.schedules import Firings, with_first_due
 from glassraft.replica.takes import WaitingTakes
 
 NEVER = float("inf")
@@ -145,6 +146,7 @@ class Replica:
         self.takes = WaitingTakes(queue.machine)
         self.pending: dict[int, Pending] = {}
         self.tick_index = 0
+        self.firings = Firings()
         self.stopping = False
         self.commit_due = NEVER
         self.leader_heard_at = clock.monotonic()
@@ -159,12 +161,20 @@ class Replica:
         deadline = min(self.server.next_deadline, self.takes.next_deadline, self.commit_due)
         if self.pending:
             deadline = min(deadline, next(iter(self.pending.values())).until)
-        due_ms = self.queue.machine.next_tick_ms() if self._may_tick() else None
-        if due_ms is None:
+        if not self.server.takes_proposals:
             return deadline
-        now = self.clock.monotonic()
-        wait_ms = due_ms - self.cluster_clock.read_ms(now, self.clock.wall_ms())
-        return min(deadline, now + max(wait_ms, 1) / 1000)
+        machine, now = self.queue.machine, self.clock.monotonic()
+        tick_ms = machine.next_tick_ms() if self._may_tick() else None
+        if tick_ms is not None:
+            deadline = min(deadline, now + self._until_s(tick_ms, now))
+        firing_ms = self.firings.next_at_ms(machine)
+        if firing_ms is not None:
+            deadline = min(deadline, now + self.firings.wait_s(now, self._until_s(firing_ms, now)))
+        return deadline
+
+    def _until_s(self, at_ms: int, now: float) -> float:
+        """Seconds until cluster time is `at_ms`; never none at all."""
+        return max(at_ms - self.cluster_clock.read_ms(now, self.clock.wall_ms()), 1) / 1000
 
     def _may_tick(self) -> bool:
         return self.server.takes_proposals and self.tick_index <= self.queue.machine.applied_index
@@ -352,13 +362,14 @@ def _commit_queue(replica: Replica) -> None:
 
 
 def _wake(replica: Replica, now: float) -> bool:
-    """A leader proposes what waits for no client: Takes that can be served now, and a Tick that is due."""
+    """A leader proposes what waits for no client: Takes that can be served now, schedules and a Tick that are due."""
     if not replica.server.takes_proposals or replica.stopping:
         return False
     woken = replica.takes.wake(now)
     for command in woken:
         _propose(replica, command, now)
     machine = replica.queue.machine
+    fired = _fire_schedules(replica, now)
     if (
         machine.next_tick_ms() is not None
         and replica._may_tick()
@@ -367,7 +378,21 @@ def _wake(replica: Replica, now: float) -> bool:
         _propose(replica, CommandArrived("Tick", commands.tick(), NOBODY), now)
         replica.tick_index = replica.server.log.last_index
         return True
-    return bool(woken)
+    return bool(woken) or fired
+
+
+def _fire_schedules(replica: Replica, now: float) -> bool:
+    """Propose what is due of the schedules, once all that was proposed before is applied; whether there was any."""
+    machine = replica.queue.machine
+    if replica.firings.next_at_ms(machine) is None:
+        return False
+    now_ms = replica.cluster_clock.read_ms(now, replica.clock.wall_ms())
+    due = replica.firings.due(machine, now, now_ms)
+    for arguments in due:
+        _propose(replica, CommandArrived("FireSchedule", arguments, NOBODY), now)
+    if due:
+        replica.firings.proposed(replica.server.log.last_index)
+    return bool(due)
 
 
 def _tell_those_who_wait_for_a_leader(replica: Replica) -> None:
@@ -378,6 +403,7 @@ def _tell_those_who_wait_for_a_leader(replica: Replica) -> None:
             pending.ticket.settle(Unserved("deposed"))
     replica.takes.refuse_all("not_leader")
     replica.tick_index = 0  # a Tick of this leadership may be gone with it
+    replica.firings.forget()
 
 
 def _tell_everybody_to_go(replica: Replica) -> None:
@@ -417,9 +443,10 @@ def _command(replica: Replica, arrival: CommandArrived, now: float) -> None:
 def _propose(replica: Replica, arrival: CommandArrived, now: float) -> None:
     """Stamp the command with the cluster's time and put it into the log."""
     stamp_ms = replica.cluster_clock.stamp(now, replica.clock.wall_ms())
-    text = commands.envelope(
-        arrival.op, arrival.arguments, stamp_ms, arrival.session, arrival.number, arrival.low
-    )
+    arguments = arrival.arguments
+    if arrival.op == "SetSchedule":
+        arguments = with_first_due(arguments, stamp_ms)
+    text = commands.envelope(arrival.op, arguments, stamp_ms, arrival.session, arrival.number, arrival.low)
     replica.server.step(Propose(arrival.ticket, text), now)
 
 

@@ -26,6 +26,7 @@ class Limits:
     prune_every: int = 2
     kept: int = 3
     least_retention: int = 1_000
+    firings: int = 3
     retention: dict[str, int] = field(
         default_factory=lambda: {"succeeded": 5_000, "dead": 40_000, "cancelled": 30_000}
     )
@@ -49,6 +50,8 @@ class Queue:
     """[starts, ms, tokens, since]: tokens as fractions of one, counted in thousandths rounded down."""
     keys: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
     """The job that holds the key, and when it is free; None while the job is not finished."""
+
+    schedules: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     # Time
 
@@ -518,6 +521,46 @@ class Queue:
             return "wrong_state"
         self.forget(id)
         return ""
+
+    # Schedules
+
+    def set_schedule(self, name: str, wanted: dict[str, Any]) -> None:
+        known = self.schedules.get(name, {"last": None, "history": []})
+        times = [wanted.get(part) for part in ("every_ms", "cron", "zone")]
+        due = known["due"] if known.get("times") == times else wanted["due_ms"]
+        new = {"version": self.index, "times": times, "due": due, "overlap": wanted["overlap"]}
+        self.schedules[name] = {**known, **new, "job": wanted["job"]}
+
+    def fire_schedule(self, name: str, version: int, due: int, next_due: int, wanted: int | None) -> str:
+        """The event, or "" where it changes nothing."""
+        schedule = self.schedules.get(name)
+        if schedule is None or (schedule["version"], schedule["due"]) != (version, due):
+            return ""
+        schedule["due"] = next_due
+        return self.note(schedule, due, "skipped") if wanted is None else self.fire(schedule, wanted)
+
+    def run_schedule(self, name: str) -> str:
+        return self.fire(self.schedules[name], None) if name in self.schedules else "not_found"
+
+    def fire(self, schedule: dict[str, Any], due: int | None) -> str:
+        last = self.jobs.get(schedule["last"])
+        if last is not None and last["state"] not in FINISHED:
+            if schedule["overlap"] == "skip":
+                return self.note(schedule, due, "skipped")
+            if schedule["overlap"] == "cancel":
+                self.cancel(last["id"])
+        id = to_text(self.index * 1_024)
+        answer = self.submit([id], [schedule["job"]])
+        if isinstance(answer, str):
+            return self.note(schedule, due, "refused")
+        if answer.get("how") == ["existing"]:
+            return self.note(schedule, due, "skipped")
+        [schedule["last"]] = answer["jobs"]
+        return self.note(schedule, due, "fired")
+
+    def note(self, schedule: dict[str, Any], due: int | None, event: str) -> str:
+        schedule["history"] = [*schedule["history"], (self.now, due, event)][-self.limits.firings :]
+        return event
 
     def leave(self, job: dict[str, Any], state: str) -> None:
         job["state"] = state

@@ -1,11 +1,13 @@
 """A queue without a cluster: commands go through the checks and the machine, time is given by the test."""
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from glassraft.jobqueue import commands, schema
+from glassraft.jobqueue import commands, schedule_options, schema
+from glassraft.jobqueue.canonical import canonical
 from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.jobqueue.reader import QueueReader
 
@@ -119,6 +121,30 @@ class QueueDriver:
     def set_queue(self, queue: str = "default", **settings: Any) -> dict[str, Any]:
         outcome = self.command("SetQueue", commands.check_set_queue(queue, settings))
         assert outcome.answer is not None
+        return outcome.answer
+
+    def set_schedule(self, name: str = "s", due_ms: int | None = None, **schedule: Any) -> dict[str, Any]:
+        """As a leader does that worked out that it is due at `due_ms`; a minute from now where none is given."""
+        wanted = {"job": {"task": "t"}, **schedule}
+        wanted = wanted if "cron" in wanted else {"every_ms": 60_000, **wanted}
+        checked = json.loads(schedule_options.check_set_schedule(name, wanted))
+        checked["due_ms"] = self.now_ms + 60_000 if due_ms is None else due_ms
+        return self.told("SetSchedule", canonical(checked))
+
+    def fire(self, name: str = "s", next_ms: int | None = None, **other: Any) -> dict[str, Any]:
+        """Fires what is due by the tables; `other` stands in place of what they say."""
+        version, due_ms = self.connection.execute(
+            "SELECT version, due_ms FROM schedules WHERE name = ?", (name,)
+        ).fetchone()
+        meant = {"version": version, "due_ms": due_ms, **other}
+        meant.setdefault("for_ms", meant["due_ms"])
+        next_ms = meant["due_ms"] + 60_000 if next_ms is None else next_ms
+        return self.told("FireSchedule", schedule_options.fire(name, next_ms=next_ms, **meant))
+
+    def told(self, op: str, arguments: str) -> dict[str, Any]:
+        """What a command that is not about items answers."""
+        outcome = self.command(op, arguments)
+        assert outcome.answer is not None, outcome.refusal
         return outcome.answer
 
     def purge(self, *jobs: str) -> list[Any]:

@@ -10,7 +10,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from glassraft.jobqueue import commands, schema
+from glassraft.jobqueue import commands, schedule_options, schema
 from glassraft.jobqueue.machine import Machine
 from tests.jobqueue.queue_driver import SESSION, START_MS, QueueDriver, all_rows, empty_queue, new_queue
 
@@ -65,6 +65,16 @@ def a_day_at_the_queue(queue: QueueDriver) -> list[Entry]:
             {"rate": None},
         )
         queue.set_queue("ab"[round_ % 2], **settings[round_ % 5])
+        schedule = ({"cron": "0 0 * * *", "overlap": "cancel"}, {"every_ms": 5_000}, {"overlap": "allow"})[
+            round_ % 3
+        ]
+        queue.set_schedule(f"s{round_ % 2}", queue.now_ms, **schedule)
+        queue.fire(f"s{round_ % 2}")
+        queue.fire(f"s{round_ % 2}", version=1)
+        queue.fire(f"s{round_ % 2}", for_ms=None)
+        queue.command("RunSchedule", schedule_options.check_named(f"s{round_ % 3}"))
+        if round_ == 9:
+            queue.command("DropSchedule", schedule_options.check_named("s0"))
         queue.tick(700)
         if round_ % 4 == 3:
             queue.new_leader(10_000)

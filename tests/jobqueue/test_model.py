@@ -1,5 +1,6 @@
 """Whatever is done to the machine, it says what the model in plain dicts says (Hypothesis)."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
@@ -8,11 +9,13 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from glassraft.jobqueue import commands, counts, due, ids, pruning, running
+from glassraft.jobqueue import commands, counts, due, ids, pruning, running, schedule_options, schedules
+from glassraft.jobqueue.canonical import canonical
 from tests.jobqueue.model import Limits, Queue
 from tests.jobqueue.queue_driver import START_MS, QueueDriver
 
 QUEUES = ["default", "a", "b"]
+SCHEDULES = ["hourly", "nightly"]
 
 deadlines = st.one_of(
     st.just({}),
@@ -54,6 +57,7 @@ plain_jobs = st.fixed_dictionaries(
     },
 )
 jobs = st.builds(lambda job, *more: job | more[0] | more[1], plain_jobs, deadlines, keys)
+scheduled_jobs = st.builds(lambda job, key: job | key, plain_jobs, keys)
 leases = st.sampled_from([1_000, 5_000, 30_000])
 times = st.sampled_from([-2_000, 0, 1, 500, 1_000, 5_000, 30_000, 1_800_000])
 sessions = st.sampled_from(["", "aaaa", "bbbb"])
@@ -75,6 +79,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
             patch.object(pruning, "PRUNE_BUDGET", limits.prune),
             patch.object(pruning, "PRUNE_EVERY", limits.prune_every),
             patch.object(counts, "LARGE", 1),
+            patch.object(schedules, "HISTORY_KEPT", limits.firings),
         ]
         for each in self.patches:
             each.start()
@@ -272,6 +277,46 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.run("SetQueue", commands.check_set_queue(queue, settings))
         self.model.set_queue(queue, settings)
 
+    @rule(
+        name=st.sampled_from(SCHEDULES),
+        schedule=st.fixed_dictionaries(
+            {"job": scheduled_jobs},
+            optional={"overlap": st.sampled_from(["skip", "allow", "cancel"])},
+        ),
+        times=st.sampled_from([{"every_ms": 1_000}, {"every_ms": 9_000}, {"cron": "* * * * *"}]),
+        due_ms=st.sampled_from([0, 1_000]),
+    )
+    def set_schedule(self, name: str, schedule: dict[str, Any], times: dict[str, Any], due_ms: int) -> None:
+        checked = json.loads(schedule_options.check_set_schedule(name, {**schedule, **times}))
+        wanted = {**checked, "due_ms": self.now_ms + due_ms}
+        self.model.begin(self.now_ms)
+        self.run("SetSchedule", canonical(wanted))
+        self.model.set_schedule(name, {**wanted, "job": schedule["job"]})
+
+    @rule(name=st.sampled_from(SCHEDULES), how=st.sampled_from(["drop", "run", "run", "run"]))
+    def schedule_by_hand(self, name: str, how: str) -> None:
+        self.model.begin(self.now_ms)
+        outcome = self.run(f"{how.capitalize()}Schedule", schedule_options.check_named(name))
+        if name not in self.model.schedules:
+            assert outcome.refusal.code_name == "not_found"
+        elif how == "drop":
+            del self.model.schedules[name]
+        else:
+            assert outcome.answer["event"] == self.model.run_schedule(name)
+
+    @precondition(lambda self: self.model.schedules)
+    @rule(data=st.data(), stale=st.sampled_from([0, 0, 0, 1]), skip=st.sampled_from([False, False, True]))
+    def fire_schedule(self, data: st.DataObject, stale: int, skip: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(self.model.schedules)))
+        schedule = self.model.schedules[name]
+        old = data.draw(st.sampled_from([0, 0, 0, 1]))
+        meant = (name, schedule["version"] - old, schedule["due"] - stale)
+        for_ms = None if skip else schedule["due"]
+        next_ms = schedule["due"] + 1_000
+        self.model.begin(self.now_ms)
+        outcome = self.run("FireSchedule", schedule_options.fire(*meant, next_ms, for_ms))
+        assert outcome.answer["event"] == self.model.fire_schedule(*meant, next_ms, for_ms)
+
     @rule(ms=times)
     def tick(self, ms: int) -> None:
         self.now_ms += ms
@@ -326,6 +371,21 @@ class QueueAgainstModel(RuleBasedStateMachine):
             for id, job in model.jobs.items()
             for earlier, status in job["after"].items()
         }
+        found = self.queue.connection.execute(
+            "SELECT name, version, due_ms, last_job FROM schedules"
+        ).fetchall()
+        assert {name: (version, due, last and ids.to_text(last)) for name, version, due, last in found} == {
+            name: (each["version"], each["due"], each["last"]) for name, each in model.schedules.items()
+        }
+        assert machine.next_firing_ms() == min(
+            (each["due"] for each in model.schedules.values()), default=None
+        )
+        firings: dict[str, list[Any]] = {name: [] for name in model.schedules}
+        for name, *row in self.queue.connection.execute(
+            "SELECT schedule, ms, due_ms, event FROM firings ORDER BY schedule, n"
+        ):
+            firings[name].append(tuple(row))
+        assert firings == {name: each["history"] for name, each in model.schedules.items()}
         states = [job["state"] for job in model.jobs.values()]
         assert machine.counts() == {state: states.count(state) for state in machine.counts()}
 

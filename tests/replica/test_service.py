@@ -174,6 +174,32 @@ def test_a_paused_queue_s_worker_waits_until_it_goes_on(lone: Desk) -> None:
     assert leased["id"] == job
 
 
+def test_a_schedule_fires_and_can_be_run_and_dropped(lone: Desk) -> None:
+    wanted = {"every_ms": 1_000, "overlap": "allow", "job": {"task": "t", "args": [1]}}
+    answer = lone.call("SetSchedule", SESSION, 1, 1, "s", json.dumps(wanted))
+    assert set(json.loads(answer["schedule"])) == {"version", "due_ms"}
+    assert lone.call("SetSchedule", SESSION, 1, 1, "s", json.dumps(wanted)) == answer
+    run = lone.call("RunSchedule", SESSION, 2, 2, "s")
+    assert (run["event"], run["reason"]) == ("fired", "")
+    wait_until(lambda: len(json.loads(lone.call("GetSchedule", "s")["schedule"])["history"]) >= 3)
+    shown = json.loads(lone.call("GetSchedule", "s")["schedule"])
+    assert (shown["every_ms"], shown["job"]["args"]) == (1_000, [1])
+    assert [row["event"] for row in shown["history"]][:3] == ["fired"] * 3
+    due = [row["due_ms"] for row in shown["history"][1:3]]
+    assert due[1] - due[0] == 1_000
+    assert json.loads(lone.call("Get", run["job"])["job"])["task"] == "t"
+    line = {"cron": "0 4 * * mon", "zone": "Europe/Berlin", "job": {"task": "t"}}
+    lone.call("SetSchedule", SESSION, 3, 3, "weekly", json.dumps(line))
+    listed = json.loads(lone.call("ListSchedules")["schedules"])
+    assert [(each["name"], each.get("zone")) for each in listed] == [("s", None), ("weekly", "Europe/Berlin")]
+    assert lone.call("DropSchedule", SESSION, 4, 4, "s") == {}
+    for method in ("DropSchedule", "RunSchedule"):
+        with named("not_found"):
+            lone.call(method, "", 0, 0, "s")
+    with named("not_found"):
+        lone.call("GetSchedule", "s")
+
+
 def test_a_rate_serves_a_waiting_worker_in_time(lone: Desk) -> None:
     lone.call("SetQueue", SESSION, 1, 1, "default", '{"rate": [1, 200]}')
     lone.call("SubmitMany", SESSION, 2, 2, f"[{JOB}, {JOB}]")
@@ -224,6 +250,9 @@ def test_a_take_that_finds_nothing_is_answered_when_its_wait_is_over(lone: Desk)
         ("Retry", ("", 1, 1, '["c16j00"]', 10_001)),
         ("Purge", ("", 1, 1, '"c16j00"')),
         ("SetQueue", ("", 1, 1, "q", '{"rate": 5}')),
+        ("SetSchedule", ("", 1, 1, "s", '{"every_ms": 5}')),
+        ("SetSchedule", ("", 1, 1, "s", "[]")),
+        ("SetSchedule", ("", 1, 1, "s", '{"cron": "* * * * *", "zone": "Nowhere", "job": {"task": "t"}}')),
         ("Wait", ("[]", 0)),
         ("Wait", ('["nonsense"]', 0)),
         ("Get", ("nonsense",)),
