@@ -435,6 +435,14 @@ class LeaseHonouredAfterItRanOut(QueueRules):
         return state == "running" and token <= current_token
 
 
+@misreading("docs/queue.md", "Each due time fires once", Where(periodic=3))
+class FiresWhatIsNotDueAnyMore(QueueRules):
+    """A leader that finds a schedule due fires it, though the one before did so already."""
+
+    def firing_is_due(self, kept: tuple[int, int | None], meant: tuple[int, int]) -> bool:
+        return kept[0] == meant[0]
+
+
 # Leases (diss. §6.4.1)
 
 LEASED: Final = {"check_quorum": True, "lease_reads": True}

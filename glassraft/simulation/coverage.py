@@ -102,6 +102,10 @@ SITUATIONS: Final[Mapping[str, str]] = {
     "jobs_dead": "jobs out of attempts",
     "jobs_succeeded": "jobs that succeeded",
     "workers_died": "workers that died holding leases",
+    "schedules_fired": "due times of schedules that submitted a job, or that were run by hand",
+    "schedules_skipped": "due times skipped, since the last job was unfinished or they were long ago",
+    "schedules_caught_up": "due times that had passed with others after them",
+    "firings_too_late": "firings that changed nothing, since another leader's or an edit had come before",
     "ticks": "Ticks proposed, since something came due",
 }
 """Each situation's name, and what it is."""

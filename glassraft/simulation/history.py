@@ -81,7 +81,16 @@ class History:
             for job in self._world.queue_checks.takes.get(call, ())
             if job.submission not in told
         ]
-        return self.operations + untold
+        return self.operations + untold + self._fired()
+
+    def _fired(self) -> list[Operation]:
+        """What schedules submitted: nobody called, and schedule_checks.py looks at when."""
+        jobs = self._world.queue_checks.jobs.items()
+        fired = [(number, job.max_attempts) for number, job in jobs if job.submission == number]
+        return [
+            Operation("schedule", 0.0, None, "submit", number, Submission(max_attempts))
+            for number, max_attempts in fired
+        ]
 
     def ended(self, worker: str, called_at: float, op: str, job: str, argument: Any, answer: Answer) -> None:
         """A worker extended a lease, or ended an attempt."""

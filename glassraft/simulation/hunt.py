@@ -42,7 +42,8 @@ class Catch:
 def settings_for(rule: BrokenRule, seed: int) -> Settings:
     """What the seed draws, in a cluster in which the rule matters."""
     drawn = all_settings.draw(Random(f"{seed} settings"), rule.where.nodes)
-    return replace(drawn, raft=replace(drawn.raft, **rule.where.raft))
+    raft = replace(drawn.raft, **rule.where.raft)
+    return replace(drawn, raft=raft, periodic=rule.where.periodic)
 
 
 def schedule_for(rule: BrokenRule, seed: int) -> Schedule:

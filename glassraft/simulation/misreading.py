@@ -42,6 +42,8 @@ class Where:
     """Settings of the servers."""
     faults: Sequence[DrawFault] = ()
     """What goes wrong oftener than other things."""
+    periodic: int = 0
+    """Schedules that somebody keeps."""
     only: bool = False
     """Nothing else goes wrong: the rest would mostly spoil faults of many steps."""
 

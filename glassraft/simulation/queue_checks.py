@@ -15,6 +15,7 @@ from glassraft.jobqueue.machine import Machine, Outcome
 from glassraft.jobqueue.running import MAX_NEVER_STARTED
 from glassraft.raft.messages import Entry
 from glassraft.simulation.checks import Broken
+from glassraft.simulation.schedule_checks import ScheduleChecks
 
 if TYPE_CHECKING:
     from glassraft.simulation.node import Node
@@ -45,6 +46,7 @@ class QueueChecks:
 
     def __init__(self) -> None:
         self.jobs: dict[int, JobSeen] = {}
+        self.schedules = ScheduleChecks()
         self.by_submission: dict[Any, int] = {}
         """The job of each submission; a submission's `args` tell it from every other."""
         self.digests: dict[int, str] = {}
@@ -95,7 +97,8 @@ class QueueChecks:
         op, arguments = command["op"], command["a"]
         created = [move for move in outcome.transitions if move[1] == states.NOWHERE]
         if created:
-            self._submitted(arguments, created, op)
+            jobs = arguments["jobs"] if op == "Submit" else self.schedules.job_of(command)
+            self._submitted(jobs, created, op)
         elif op == "Submit" and outcome.answer is not None:
             self.answered_again += 1
         answers = {} if outcome.answer is None else {item["job"]: item for item in _items(op, outcome.answer)}
@@ -110,11 +113,14 @@ class QueueChecks:
                 self.takes[command["s"], command["n"]] = [self.jobs[number] for number in leased]
         elif op == "Extend":
             self._extended(machine, arguments, answers)
+        self.schedules.applied(entry.index, command, outcome, self.jobs)
 
-    def _submitted(self, arguments: dict[str, Any], created: Sequence[tuple[int, str, str]], op: str) -> None:
-        if op != "Submit" or len(created) != len(arguments["jobs"]):
-            raise Broken("A submission is whole or absent", f"{op} of {arguments} made {created}")
-        for (number, _, state), job in zip(created, arguments["jobs"], strict=True):
+    def _submitted(
+        self, jobs: Sequence[dict[str, Any]], created: Sequence[tuple[int, str, str]], op: str
+    ) -> None:
+        if len(created) != len(jobs):
+            raise Broken("A submission is whole or absent", f"{op} of {jobs} made {created}")
+        for (number, _, state), job in zip(created, jobs, strict=True):
             submission = tuple(json.loads(job["args"])) if job.get("args") else number
             first = self.by_submission.setdefault(submission, number)
             if first != number:
@@ -274,7 +280,9 @@ class QueueChecks:
         rows = node.queue.connection.execute(
             "SELECT id, state, args FROM jobs JOIN arguments ON job = id ORDER BY id"
         ).fetchall()
-        held = {tuple(json.loads(args)): (ids.to_text(number), state) for number, state, args in rows}
+        held = {
+            tuple(json.loads(args)) or number: (ids.to_text(number), state) for number, state, args in rows
+        }
         if len(held) != len(rows):
             raise Broken("Exactly once", f"n{node.id} holds {len(rows)} jobs for {len(held)} submissions")
         for submission, job in self.acknowledged.items():

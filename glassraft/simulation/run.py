@@ -35,6 +35,12 @@ LONG_EVERY: Final = 100
 FILES_EVERY: Final = 100
 """One seed in so many runs on real SQLite files."""
 
+PERIODIC: Final = (0, 1, 3)
+"""How many schedules there are: drawn apart, since they are few enough to leave the rest of a seed as it is."""
+
+FIRED_WITHIN_S: Final = 15.0
+"""So soon after the last fault no schedule is overdue any longer: a clock may have been set on by a minute."""
+
 LEADER_WITHIN_S: Final = 12.0
 """So soon after the last fault a cluster serves again: some ten election timeouts."""
 
@@ -90,7 +96,7 @@ class Plan:
 def plan_of(seed: int) -> Plan:
     """The settings, the schedule and the kind of disk that a seed draws."""
     random = Random(f"{seed} plan")
-    settings = all_settings.draw(random)
+    settings = replace(all_settings.draw(random), periodic=Random(f"{seed} periodic").choice(PERIODIC))
     on_files = seed % FILES_EVERY == FILES_EVERY - 1
     is_long = seed % LONG_EVERY == LONG_EVERY // 2
     length = schedules.LONG if is_long else schedules.ORDINARY
@@ -209,6 +215,13 @@ def _finish(world: World) -> None:
     """No more is submitted; every job is finished, and all nodes come to hold the same."""
     for client in world.clients:
         client.stopped = True
+    if not world.run(FIRED_WITHIN_S, lambda: _all_fired(world)):
+        raise Broken(
+            "A schedule fires in time",
+            f"{world.queue_checks.schedules.seen} are due {FIRED_WITHIN_S:g} s after the faults",
+        )
+    for planner in world.planners:
+        planner.stopped = True
     if not world.run(FINISHED_WITHIN_S, lambda: _all_finished(world)):
         raise Broken(
             "Every job is finished",
@@ -226,8 +239,17 @@ def _finish(world: World) -> None:
         world.queue_checks.at_the_end(node)
 
 
+def _all_fired(world: World) -> bool:
+    newest = max(world.leaders, key=lambda node: node.server.current_term, default=None)
+    return newest is not None and world.queue_checks.schedules.are_fired(newest.up.now_ms())
+
+
 def _all_finished(world: World) -> bool:
-    return world.queue_checks.unfinished == 0 and not any(client.is_submitting for client in world.clients)
+    return (
+        world.queue_checks.unfinished == 0
+        and not any(client.is_submitting for client in world.clients)
+        and all(planner.is_done for planner in world.planners)
+    )
 
 
 def _all_agree(world: World) -> bool:

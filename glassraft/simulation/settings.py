@@ -42,6 +42,8 @@ class Settings:
     patience_s: float
     """How long a call looks for its answer."""
     workers: int
+    periodic: int = 0
+    """Schedules that somebody keeps, at most."""
 
 
 def draw(random: Random, nodes: int | None = None) -> Settings:

@@ -76,6 +76,10 @@ def _nothing_lost_to_clients(settings: Settings) -> Settings:
     return replace(settings, client_loss=0.0)
 
 
+def _no_schedules(settings: Settings) -> Settings:
+    return replace(settings, periodic=0)
+
+
 def _nothing_together(settings: Settings) -> Settings:
     return replace(settings, together=0.0)
 
@@ -93,6 +97,7 @@ SIMPLER: Final[Sequence[Callable[[Settings], Settings]]] = (
     _three_nodes,
     _one_client,
     _one_worker,
+    _no_schedules,
     _fewer_calls,
     _nothing_lost_to_clients,
     _nothing_together,

@@ -163,6 +163,11 @@ class Situations:
         self._saw("votes_split", sum(1 for term in self._campaigns if term not in self._elected))
         self._saw("leases_expired", world.queue_checks.expired)
         self._saw("answered_from_the_session", world.queue_checks.answered_again)
+        fired = world.queue_checks.schedules.events
+        self._saw("schedules_fired", fired["fired"])
+        self._saw("schedules_skipped", fired["skipped"])
+        self._saw("schedules_caught_up", fired["caught_up"])
+        self._saw("firings_too_late", fired["late"])
         self._saw("messages_lost", world.network.lost)
         self._saw("messages_doubled", world.network.doubled)
 

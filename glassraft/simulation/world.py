@@ -32,6 +32,7 @@ from glassraft.simulation.network import Network
 from glassraft.simulation.node import ArmedCut, Node
 from glassraft.simulation.operators import Operator
 from glassraft.simulation.parts import Parts
+from glassraft.simulation.planner import Planner
 from glassraft.simulation.queue_checks import QueueChecks
 from glassraft.simulation.schedule import Fault
 from glassraft.simulation.settings import MakeNode, Settings
@@ -128,6 +129,9 @@ class World:
             Client(self, f"c{number}", self.stream(f"c{number}"), width, settings.client_gap_s)
             for number, width in enumerate(settings.client_widths, 1)
         ]
+        self.planners = (
+            [Planner(self, self.stream("planner"), settings.periodic)] if settings.periodic else []
+        )
         self._workers_made = count(1)
         self.workers = [self._make_worker() for _ in range(settings.workers)]
 
