@@ -49,6 +49,7 @@ class Stock:
 def test_every_method_can_be_called(make_cluster: MakeCluster) -> None:
     with Stock(make_cluster(3)) as stock:
         the_queue(stock)
+        schedules(stock)
         for_watchers(stock)
         as_a_peer(stock)
         as_an_operator(stock)
@@ -57,6 +58,19 @@ def test_every_method_can_be_called(make_cluster: MakeCluster) -> None:
             assert stock.call("system.methodHelp", method)
             assert stock.call("system.methodSignature", method)
         assert set(stock.call("system.listMethods")) == stock.called
+
+
+def schedules(stock: Stock) -> None:
+    wanted = json.dumps({"cron": "0 3 * * *", "zone": "Europe/Berlin", "job": {"task": "t", "queue": "q"}})
+    assert json.loads(stock.numbered("SetSchedule", "nightly", wanted)["schedule"])["due_ms"]
+    assert stock.numbered("RunSchedule", "nightly")["event"] == "fired"
+    assert [each["name"] for each in json.loads(stock.call("ListSchedules", "", False)["schedules"])] == [
+        "nightly"
+    ]
+    assert (
+        json.loads(stock.call("GetSchedule", "nightly", False)["schedule"])["history"][0]["event"] == "fired"
+    )
+    assert stock.numbered("DropSchedule", "nightly") == {}
 
 
 def the_queue(stock: Stock) -> None:

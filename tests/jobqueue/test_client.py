@@ -75,6 +75,11 @@ class FakeCluster:
             "Purge": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
             "Update": Method(command(self.by_hand), ("struct", s, i, i, s), 4, ""),
             "SetQueue": Method(command(self.set_queue), ("struct", s, i, i, s, s), 5, ""),
+            "SetSchedule": Method(command(self.set_schedule), ("struct", s, i, i, s, s), 5, ""),
+            "DropSchedule": Method(command(self.fire), ("struct", s, i, i, s), 4, ""),
+            "RunSchedule": Method(command(self.fire), ("struct", s, i, i, s), 4, ""),
+            "ListSchedules": Method(command(self.schedules), ("struct", s, b), 2, ""),
+            "GetSchedule": Method(command(self.schedule), ("struct", s, b), 2, ""),
             "Get": Method(command(self.get), ("struct", s, b), 2, ""),
             "List": Method(command(self.told), ("struct", s, b), 2, ""),
             "Stats": Method(command(self.told), ("struct", b), 1, ""),
@@ -133,6 +138,22 @@ class FakeCluster:
 
     def set_queue(self, session: str, number: int, low: int, queue: str, settings: str) -> dict[str, Any]:
         return self.once(session, number, low, lambda: {"settings": settings})
+
+    def set_schedule(self, session: str, number: int, low: int, name: str, schedule: str) -> dict[str, Any]:
+        return self.once(session, number, low, lambda: {"schedule": '{"version": 7, "due_ms": 8}'})
+
+    def fire(self, session: str, number: int, low: int, name: str) -> dict[str, Any]:
+        return self.once(session, number, low, lambda: {"event": "skipped", "job": "", "reason": "busy"})
+
+    def schedules(self, after: str, stale: bool) -> dict[str, Any]:
+        """A page holds one."""
+        name = "b" if after else "a"
+        return {"schedules": json.dumps([{"name": name}]), "next": "" if after else "a"}
+
+    def schedule(self, name: str, stale: bool) -> dict[str, Any]:
+        if name == "missing":
+            raise Fault.named("not_found", "there is no schedule 'missing'")
+        return {"schedule": json.dumps({"name": name})}
 
     def by_hand(self, session: str, number: int, low: int, jobs: str, *_: Any) -> dict[str, Any]:
         def answer(job: str) -> dict[str, Any]:
@@ -733,6 +754,29 @@ def test_an_update_travels_in_milliseconds(cluster: FakeCluster, queue: JobQueue
 def test_a_rate_travels_in_milliseconds(cluster: FakeCluster, queue: JobQueue) -> None:
     wanted = {"paused": False, "max_running": None, "rate": [100, 60_000]}
     assert queue.set_queue("q", paused=False, max_running=None, rate=(100, 60)) == wanted
+
+
+def test_a_schedule_travels_in_milliseconds(cluster: FakeCluster, queue: JobQueue) -> None:
+    answer = queue.schedules.set(
+        "s", "report", 1, kwargs={"a": 2}, cron="0 3 * * *", zone="Asia/Tokyo", overlap="allow", delay=2.5
+    )
+    assert answer == {"version": 7, "due_ms": 8}
+    job = {"args": [1], "delay_ms": 2_500, "kwargs": {"a": 2}, "task": "report"}
+    name, wanted = cluster.calls[-1][1][3:]
+    expected = {"cron": "0 3 * * *", "zone": "Asia/Tokyo", "overlap": "allow", "job": job}
+    assert (name, json.loads(wanted)) == ("s", expected)
+    queue.schedules.set("s", "ping", every=1.5, catch_up="none")
+    assert json.loads(cluster.calls[-1][1][4])["every_ms"] == 1_500
+
+
+def test_schedules_are_run_listed_and_dropped(cluster: FakeCluster, queue: JobQueue) -> None:
+    assert queue.schedules.run("s") == {"event": "skipped", "job": "", "reason": "busy"}
+    queue.schedules.drop("s")
+    assert cluster.calls[-1][1][3:] == ("s",)
+    assert [each["name"] for each in queue.schedules.list()] == ["a", "b"]
+    assert queue.schedules.get("a") == {"name": "a"}
+    with pytest.raises(Fault, match="no schedule"):
+        queue.schedules.get("missing")
 
 
 def test_attempts_of_a_retry(cluster: FakeCluster, queue: JobQueue) -> None:
