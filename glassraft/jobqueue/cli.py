@@ -1,5 +1,5 @@
 """The command line of the queue: submit, list, show, stats, wait, result, cancel, retry, purge, update, queue,
-tasks, worker.
+schedules (cli_schedules.py), tasks, worker.
 
 jobs.py at the top calls `main` after it has registered its tasks; a program of your own does the
 same. Every error is one line on the error output, and has its exit status below. What is shown is
@@ -11,12 +11,13 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from glassraft.config import DEFAULT_PATH, load
 from glassraft.errors import BadArgument, GlassraftError
-from glassraft.jobqueue import display
+from glassraft.jobqueue import cli_schedules, display
 from glassraft.jobqueue.canonical import parse
 from glassraft.jobqueue.client import JobFailed, JobQueue, NoQuorum, NotFinished, OutcomeUnknown
 from glassraft.jobqueue.job_options import ON_CONFLICT, ON_DEPENDENCY
@@ -78,10 +79,7 @@ def _status_of(error: GlassraftError) -> int:
 
 
 def _submit(options: argparse.Namespace) -> int:
-    kwargs = _kwargs(options.kwargs)
-    args = [_value(text) for text in options.args]
-    if not options.unchecked:
-        _check_call(options.task, args, kwargs)
+    args, kwargs = _call(options)
     wanted = {
         name: getattr(options, name)
         for name in (
@@ -254,6 +252,15 @@ def _worker(options: argparse.Namespace) -> int:
 # Arguments
 
 
+def _call(options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of the task that is to be called, checked unless that is not wanted."""
+    kwargs = _kwargs(options.kwargs)
+    args = [_value(text) for text in options.args]
+    if not options.unchecked:
+        _check_call(options.task, args, kwargs)
+    return args, kwargs
+
+
 def _value(text: str) -> Any:
     """A job's argument: JSON where it is JSON, else the text. What begins like JSON must be JSON."""
     try:
@@ -306,8 +313,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], about: str, group: Any = commands
+    ) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = group.add_parser(
             name,
             parents=[everywhere],
             help=about,
@@ -360,6 +369,10 @@ def _parser() -> argparse.ArgumentParser:
     pause.add_argument("--resume", dest="paused", action="store_false", help="hand out jobs again")
     made.add_argument("--max-running", metavar="N", help=f"how many run at a time, or {NO_LIMIT}")
     made.add_argument("--rate", metavar="N/S", help=f"so many starts in so many seconds, or {NO_LIMIT}")
+    about_schedules = "submit jobs again and again: add, list, show, remove or run schedules"
+    made = commands.add_parser("schedules", help=about_schedules, description=about_schedules)
+    group = made.add_subparsers(metavar="COMMAND", required=True)
+    cli_schedules.add_commands(partial(command, group=group), cli_schedules.Shared(_queue, _show, _call))
     command("tasks", _tasks, "list the tasks that this program can run")
     _add_worker(command("worker", _worker, "run jobs here until stopped"))
     return parser
