@@ -17,7 +17,7 @@ from glassraft.jobqueue import schedule_options
 from glassraft.jobqueue.canonical import canonical
 from glassraft.jobqueue.cron import parse_cron
 from glassraft.jobqueue.machine import Machine
-from glassraft.jobqueue.schedules import Schedule
+from glassraft.jobqueue.schedules import MAX_SCHEDULES, Schedule
 
 FIRED_AT_ONCE: Final = 100
 """How many firings are proposed before the first of them is applied."""
@@ -51,11 +51,14 @@ class Firings:
         first_ms = self.next_at_ms(machine)
         if first_ms is None or first_ms > now_ms or now < self._look_again_at:
             return []
-        found = machine.due_schedules(now_ms, FIRED_AT_ONCE)
-        fired = [arguments for schedule in found if (arguments := firing(schedule, now_ms)) is not None]
+        for limit in (FIRED_AT_ONCE, MAX_SCHEDULES):
+            found = machine.due_schedules(now_ms, limit)
+            fired = [arguments for schedule in found if (arguments := firing(schedule, now_ms)) is not None]
+            if fired or len(found) < limit:
+                break
         if not fired:
             self._look_again_at = now + LOOK_AGAIN_S
-        return fired
+        return fired[:FIRED_AT_ONCE]
 
     def wait_s(self, now: float, wait_s: float) -> float:
         """How long to wait where what is due first is due in `wait_s` seconds."""

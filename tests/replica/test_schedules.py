@@ -11,9 +11,13 @@ from hypothesis import given
 from glassraft.errors import BadArgument
 from glassraft.jobqueue import schedule_options
 from glassraft.jobqueue.schedules import Schedule
+from glassraft.raft.messages import AppendEntriesReply
 from glassraft.replica import schedules
+from glassraft.replica.arrivals import TimePassed
 from glassraft.replica.schedules import Firings, firing, last_times, time_zone, with_first_due
 from tests.jobqueue.queue_driver import QueueDriver, new_queue
+from tests.replica.parts import Bench
+from tests.replica.test_takes import proposed
 
 MINUTE_MS = 60_000
 DUE_MS = 1_790_000_040_000
@@ -106,6 +110,65 @@ def test_nothing_more_is_proposed_before_it_is_applied(queue: QueueDriver) -> No
     firings.proposed(queue.machine.applied_index + 1)
     firings.forget()
     assert firings.next_at_ms(queue.machine) == queue.now_ms + MINUTE_MS
+
+
+def test_those_that_cannot_be_fired_do_not_keep_the_others_waiting(
+    queue: QueueDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "FIRED_AT_ONCE", 2)
+    for name in "abc":
+        queue.set_schedule(name, queue.now_ms - 5, cron="* * * * *", zone="Europe/Berlin")
+    for name in "def":
+        queue.set_schedule(name, queue.now_ms)
+    monkeypatch.setattr(schedules, "firing", lambda each, now_ms: each.name if each.every_ms else None)
+    assert Firings().due(queue.machine, 0.0, queue.now_ms) == ["d", "e"]
+
+
+# In the turn
+
+
+def set_schedule(bench: Bench, **options: Any) -> None:
+    arrival, _ = bench.command()
+    wanted = {"every_ms": 2_000, "overlap": "allow", "job": {"task": "t"}, **options}
+    arguments = schedule_options.check_set_schedule("s", wanted)
+    bench.turn(arrival._replace(op="SetSchedule", arguments=arguments))
+
+
+def test_a_leader_alone_fires_when_it_is_due() -> None:
+    lone = Bench(size=1)
+    lone.become_leader()
+    set_schedule(lone)
+    lone.server.heartbeat_due = lone.clock.now + 1_000
+    for fired in range(1, 4):
+        lone.pass_time(0.1)
+        lone.turn(TimePassed())  # the queue's file is committed
+        assert lone.replica.next_deadline == pytest.approx(lone.clock.now + 1.9, abs=0.01)
+        lone.clock.now = lone.replica.next_deadline
+        lone.turn(TimePassed())
+        assert proposed(lone) == ["SetSchedule", *["FireSchedule"] * fired]
+    assert lone.queue.machine.counts()["ready"] == 3
+
+
+def test_one_firing_at_a_time_is_under_way_and_a_follower_proposes_none() -> None:
+    led = Bench()
+    led.become_leader()
+    set_schedule(led, catch_up="all")
+    led.acknowledge()
+    led.pass_time(7.0)
+    for _ in range(3):
+        led.turn(TimePassed())
+    assert proposed(led).count("FireSchedule") == 1
+    led.acknowledge()
+    assert led.queue.machine.counts()["ready"] == 3
+    term = led.server.current_term
+    led.turn(led.arrives(AppendEntriesReply(2, 1, term + 1, False, 0, why="term_is_stale")))
+    led.pass_time(2.0)
+    led.turn(TimePassed())
+    assert proposed(led).count("FireSchedule") == 3
+    led.become_leader()
+    led.turn(TimePassed())
+    led.acknowledge()
+    assert led.queue.machine.counts()["ready"] == 4
 
 
 def test_a_leader_without_the_time_zone_fires_what_it_can(
