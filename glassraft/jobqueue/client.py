@@ -10,21 +10,36 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar, overload
 
 from glassraft.config import DEFAULT_PATH, load
-from glassraft.errors import BadArgument, GlassraftError
+from glassraft.errors import (
+    BadArgument,
+    GlassraftError,
+    JobFailed,
+    NoCluster,
+    NoQuorum,
+    NotFinished,
+    OutcomeUnknown,
+    PartlySubmitted,
+)
 from glassraft.jobqueue import ids
+from glassraft.jobqueue.calls import Calls
 from glassraft.jobqueue.canonical import canonical
 from glassraft.jobqueue.client_schedules import Schedules
 from glassraft.jobqueue.client_session import SESSION_TTL_S, Session
+from glassraft.jobqueue.clock import Clock, ManualClock
 from glassraft.jobqueue.fields import LIMITS
+from glassraft.jobqueue.job import Job
 from glassraft.jobqueue.job_specs import JobSpec, as_mapping, as_wire, has_positions, in_ms, job_text, split
 from glassraft.jobqueue.states import SUCCEEDED
 from glassraft.rpc.codec import carriable
 from glassraft.rpc.faults import Fault
-from glassraft.rpc.leader import LeaderCalls, NoCluster, NoQuorum, OutcomeUnknown
+from glassraft.rpc.leader import LeaderCalls
+
+if TYPE_CHECKING:
+    from glassraft.jobqueue.tasks import Submittable
 
 __all__ = [
     "JobFailed",
@@ -46,52 +61,28 @@ WAIT_AT_ONCE: Final = 100
 
 Nodes: TypeAlias = Sequence[tuple[str, int]] | str | os.PathLike[str]
 
-
-class JobFailed(GlassraftError):
-    """A job that was waited for is dead or cancelled. `job`, `state` and `error` tell more."""
-
-    def __init__(self, job: str, state: str, error: str) -> None:
-        super().__init__(f"job {job} is {state}: {error or 'no reason was given'}")
-        self.job = job
-        self.state = state
-        self.error = error
-
-
-class NotFinished(GlassraftError):
-    """A job that was waited for has not finished in the time given; it goes on."""
-
-
-class PartlySubmitted(GlassraftError):
-    """submit_many failed after its first commands: `submitted` has the ids of the jobs that are in.
-
-    Its cause is what befell the rest.
-    """
-
-    def __init__(self, submitted: Sequence[str], total: int, cause: GlassraftError) -> None:
-        super().__init__(f"{len(submitted)} of {total} jobs were submitted, then: {cause}")
-        self.submitted = list(submitted)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class JobQueue:
-    """A cluster's queue, for any number of threads; each has connections of its own.
+    """A queue, for any number of threads: a cluster's, where each has connections of its own, or one in this process.
 
     What can go wrong is a GlassraftError: BadArgument and Fault (refused), NoQuorum and NoCluster
     (surely nothing was done), OutcomeUnknown (it may be done; it is never tried again by itself).
     """
 
     def __init__(
-        self, nodes: Nodes, *, timeout_s: float = TIMEOUT_S, session_ttl_s: int = SESSION_TTL_S
+        self, nodes: Nodes | Calls, *, timeout_s: float = TIMEOUT_S, session_ttl_s: int = SESSION_TTL_S
     ) -> None:
-        """`nodes` are (host, port) pairs, or the path of the cluster's config.json.
+        """`nodes` are (host, port) pairs, or the path of the cluster's config.json; or whatever takes calls.
 
         `timeout_s` is how long a call looks for a leader and an answer before it fails. Sessions
         unused for `session_ttl_s` (60 s to a day) are forgotten by the nodes, and begun anew.
         """
-        if isinstance(nodes, str | os.PathLike):
-            nodes = [(node.host, node.port) for node in load(os.fspath(nodes)).nodes]
         if not 60 <= session_ttl_s <= 86_400:
             raise BadArgument(f"session_ttl_s must be from 60 to 86400, not {session_ttl_s}")
-        self._calls = LeaderCalls(nodes, timeout_s=timeout_s)
+        self._calls = _calls_to(nodes, timeout_s)
         self._ttl_s = session_ttl_s
         self._lock = threading.Lock()
         self._submits = Session(session_ttl_s)
@@ -103,6 +94,33 @@ class JobQueue:
     def from_config(cls, path: str | os.PathLike[str] = DEFAULT_PATH, **options: Any) -> "JobQueue":
         """The queue of the cluster that a config.json describes; `options` as for JobQueue."""
         return cls(path, **options)
+
+    @classmethod
+    def embedded(
+        cls, path: str | os.PathLike[str] | None = None, *, clock: Clock | None = None
+    ) -> "JobQueue":
+        """A queue in this process, without servers: the same machine on one SQLite file, synced with each command.
+
+        One process at a time may have the file open; workers are started in it. Without a path
+        the queue ends with `close`. `clock`: for tests. Raises StorageError where the file cannot be used.
+        """
+        from glassraft.embedded.calls import (
+            EmbeddedCalls,
+        )  # servers' code, which a cluster's client needs not
+
+        return cls(EmbeddedCalls(path, clock))
+
+    @classmethod
+    def inline(cls) -> "JobQueue":
+        """A queue for unit tests, whose jobs are run at once by whoever submits them, in the same thread.
+
+        Its time is what its jobs need: delays and backoffs are over at once. It is gone with `close`.
+        """
+        from glassraft.embedded.calls import EmbeddedCalls
+        from glassraft.jobqueue.inline import InlineJobQueue
+
+        clock = ManualClock()
+        return InlineJobQueue(EmbeddedCalls(None, clock), clock)
 
     def __enter__(self) -> "JobQueue":
         return self
@@ -116,29 +134,38 @@ class JobQueue:
 
     # Submitting
 
-    def submit(self, task: str, *args: Any, kwargs: Mapping[str, Any] | None = None, **options: Any) -> str:
-        """Submit one job and return its id: it is durable on a majority of the nodes, exactly once.
+    @overload
+    def submit(self, task: "Submittable[P, R]", /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+    @overload
+    def submit(
+        self, task: str, /, *args: Any, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Job[Any]: ...
+    def submit(self, task: Any, /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Submit one job: when this returns it is durable on a majority of the nodes, exactly once.
 
-        Options: queue, priority, delay (seconds) or at (seconds since the epoch), timeout (seconds
+        A task takes its own arguments, and its options from `task.options(...)`. A task of another program
+        is named: submit("name", 1, kwargs={"by": 2}, delay=60). What is given by name then are
+
+        options: queue, priority, delay (seconds) or at (seconds since the epoch), timeout (seconds
         an attempt may run), max_attempts, backoff ({"base": s, "factor": x, "cap": s}), lease (s),
         deadline (since the epoch) or start_within (s): no attempt starts later, retention (s, once finished),
         key (unique in its queue), on_conflict ("return" the job that holds the key, "replace" it, "refuse"),
         unique_for (s that a finished job still holds its key), after (ids of jobs that must succeed first; in
         submit_many also positions of earlier ones), on_dependency ("cancel" where one does not, or "run" still).
         """
-        job = job_text({"task": task, "args": args, "kwargs": kwargs, **options})
-        return str(self._in_session("Submit", job)["job"])
+        spec = {"task": task, "args": args, **kwargs} if isinstance(task, str) else task.spec(*args, **kwargs)
+        return self.job(self._in_session("Submit", job_text(spec))["job"])
 
-    def submit_many(self, jobs: Iterable[JobSpec]) -> list[str]:
-        """Submit many jobs and return their ids, in order.
+    def submit_many(self, jobs: Iterable[JobSpec]) -> list[Job[Any]]:
+        """Submit many jobs and return them in order.
 
-        A job is a dict of task, args, kwargs and submit's options, or (task, args), or (task, args,
-        kwargs). They are split into commands of at most 1,000 jobs and 4 MiB; each command is all
+        A job is `task.spec(...)`, or a dict of task, args, kwargs and submit's options, or (task, args),
+        or (task, args, kwargs). They are split into commands of at most 1,000 jobs and 4 MiB; each command is all
         or none. Raises PartlySubmitted where a later command fails than the first.
         """
         listed = [as_mapping(job) for job in jobs]
         texts = [job_text(job) for job in listed]
-        submitted: list[str] = []
+        submitted: list[Job[Any]] = []
         commands = list(split(texts))
         if len(commands) > 1 and any(has_positions(job) for job in listed):
             raise BadArgument("jobs that come after one another by position must fit into one command")
@@ -149,17 +176,21 @@ class JobQueue:
                 if submitted:
                     raise PartlySubmitted(submitted, len(texts), error) from error
                 raise
-            submitted += json.loads(answer["jobs"])
+            submitted += [self.job(job) for job in json.loads(answer["jobs"])]
         return submitted
 
     # Asking
+
+    def job(self, id: str) -> Job[Any]:
+        """The job of this id, to be asked; nobody is asked yet whether there is one."""
+        return Job.of(self, id)
 
     def get(self, job: str, *, stale: bool = False) -> dict[str, Any]:
         """All about a job, with its history. Fault not_found where there is none.
 
         `stale` takes any node's word, also without a quorum; so for list and stats.
         """
-        found: dict[str, Any] = json.loads(self._read("Get", job, stale)["job"])
+        found: dict[str, Any] = json.loads(self._read("Get", str(job), stale)["job"])
         return found
 
     def list(self, *, stale: bool = False, **wanted: Any) -> dict[str, Any]:
@@ -196,17 +227,41 @@ class JobQueue:
                     del waiting[outcome["id"]]
         return finished
 
+    def as_finished(self, jobs: Iterable[Job[R]], timeout: float | None = None) -> Iterator[Job[R]]:
+        """The jobs, each as soon as it is finished. Raises NotFinished when `timeout` seconds are over first."""
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        waiting: dict[str, Job[R]] = {ids.to_text(ids.from_text(job)): job for job in jobs}
+        while waiting:
+            left_s = max(0.0, deadline - time.monotonic())
+            for finished in self.finished_of(list(waiting), left_s):
+                yield waiting.pop(finished["id"])
+            if waiting and left_s == 0.0:
+                raise NotFinished(f"{len(waiting)} jobs have not finished within {timeout:g} s; they go on")
+
+    def finished_of(self, jobs: Sequence[str], timeout_s: float) -> Sequence[dict[str, Any]]:
+        """Those of the jobs that are finished, as `wait` has them: at once if any is, else as soon as one is.
+
+        Of many, a hundred are looked at in one call. Returns none where none is finished within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        while True:
+            parts = [jobs[start : start + WAIT_AT_ONCE] for start in range(0, len(jobs), WAIT_AT_ONCE)]
+            longest_s = LONGEST_POLL_S if len(parts) == 1 else SHORT_POLL_S / len(parts)
+            for part in parts:
+                left_s = max(0.0, deadline - time.monotonic())
+                finished: Sequence[dict[str, Any]] = self._finished_of(part, min(left_s, longest_s))
+                if finished:
+                    return finished
+            if time.monotonic() >= deadline:
+                return ()
+
     def _finished_of(self, jobs: Sequence[str], wait_s: float) -> Any:
         answer = self._calls.call("Wait", canonical(jobs), in_ms(wait_s), wait_s=wait_s, changes=False)
         return json.loads(answer["jobs"])
 
     def result(self, job: str, timeout_s: float | None = None) -> Any:
         """The result of a job, once it has succeeded. Raises JobFailed, or NotFinished after `timeout_s`."""
-        for outcome in self.wait([job], timeout_s).values():
-            if outcome["state"] == SUCCEEDED:
-                return outcome["result"]
-            raise JobFailed(outcome["id"], outcome["state"], outcome.get("error", ""))
-        raise NotFinished(f"job {job} has not finished within {timeout_s:g} s; it goes on")
+        return value_of(job, self.wait([job], timeout_s), timeout_s)
 
     # By hand
 
@@ -309,7 +364,7 @@ class JobQueue:
         """
         jobs = ",".join(job_text(as_mapping(each)) for each in submit)
         more = (f"[{jobs}]",) if jobs else ()
-        return str(self._calls.call("Complete", job, token, canonical(result), *more)["state"])
+        return str(self._calls.call("Complete", str(job), token, canonical(result), *more)["state"])
 
     def complete_many(self, items: Iterable[Sequence[Any]]) -> Any:
         """Many attempts succeeded: (job, token, result) each. Returns an answer for each, as extend does."""
@@ -318,12 +373,20 @@ class JobQueue:
 
     def fail(self, job: str, token: int, error: str, traceback: str = "", *, retry: bool = True) -> str:
         """The attempt failed: the job is tried again after a while, or is dead. Returns its state."""
-        params = (job, token, carriable(error), carriable(traceback), retry)
+        params = (str(job), token, carriable(error), carriable(traceback), retry)
         return str(self._calls.call("Fail", *params)["state"])
 
     def release(self, job: str, token: int, delay: float = 0.0, reason: str = "") -> str:
         """Give a job back, to run in `delay` seconds at the earliest; the attempt does not count."""
-        return str(self._calls.call("Release", job, token, in_ms(delay), carriable(reason))["state"])
+        return str(self._calls.call("Release", str(job), token, in_ms(delay), carriable(reason))["state"])
+
+    def cancel_attempt(self, job: str, token: int, reason: str = "") -> str:
+        """The attempt's own task wants the job cancelled, for this reason. Returns its state.
+
+        Once that is requested the job can end in no other way, also where this is cut off half way.
+        """
+        self.cancel(job)
+        return self.release(job, token, 0.0, reason)
 
     # Calls
 
@@ -369,6 +432,14 @@ class JobQueue:
             return self._submits
 
 
+def _calls_to(nodes: Nodes | Calls, timeout_s: float) -> Calls:
+    if isinstance(nodes, Calls):
+        return nodes
+    if isinstance(nodes, str | os.PathLike):
+        nodes = [(node.host, node.port) for node in load(os.fspath(nodes)).nodes]
+    return LeaderCalls(nodes, timeout_s=timeout_s)
+
+
 _NOTHING: Final = "[]"
 
 
@@ -378,3 +449,12 @@ def _only(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if not answer["ok"]:
         raise Fault.named(answer["why"], answer["message"], {"state": answer["state"]})
     return answer
+
+
+def value_of(job: str, finished: Mapping[str, Mapping[str, Any]], timeout_s: float | None) -> Any:
+    """The result in what `wait` returned for one job. Raises JobFailed or NotFinished."""
+    for outcome in finished.values():
+        if outcome["state"] == SUCCEEDED:
+            return outcome["result"]
+        raise JobFailed(outcome["id"], outcome["state"], outcome.get("error", ""))
+    raise NotFinished(f"job {job} has not finished within {timeout_s:g} s; it goes on")

@@ -1,6 +1,6 @@
 """What a task can learn of the job that it is run for.
 
-    from glassraft.jobqueue.current import current_job
+    from glassraft import current_job
 
     @task
     def export(rows):
@@ -8,19 +8,18 @@
             if current_job().cancelled():
                 return "stopped"
 
-slot.py sets it before a task is called, in the process that runs it.
+slot.py sets it before a task is called, in the process that runs it; inline.py, which runs tasks in their
+callers' threads, for one context.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from ctypes import c_byte
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from glassraft.errors import GlassraftError
-
-
-class NoJob(GlassraftError):
-    """A function asked for its job, and was not called for one."""
+from glassraft.errors import NoJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,7 @@ class CurrentJob:
     id: str
     attempt: int
     token: int
+    _on_success: list[Mapping[str, Any]] = field(default_factory=list, repr=False)
 
     def submit_on_success(
         self, task: str, *args: Any, kwargs: Mapping[str, Any] | None = None, **options: Any
@@ -38,23 +38,24 @@ class CurrentJob:
 
         `options` as for JobQueue.submit.
         """
-        _on_success.append({"task": task, "args": args, "kwargs": kwargs, **options})
+        self._on_success.append({"task": task, "args": args, "kwargs": kwargs, **options})
 
     def cancelled(self) -> bool:
         """Whether somebody wants it to stop. It may still return a result; after 30 s it is ended."""
         return bool(_told_to_stop.value)
 
 
-_current: CurrentJob | None = None
+_of_process: CurrentJob | None = None
+_of_context: ContextVar[CurrentJob | None] = ContextVar("current job", default=None)
 _told_to_stop = c_byte(0)
-_on_success: list[Mapping[str, Any]] = []
 
 
 def current_job() -> CurrentJob:
     """The job that is being run. Raises NoJob outside of a worker."""
-    if _current is None:
+    current = _of_context.get() or _of_process  # a task's own threads ask for that of their process
+    if current is None:
         raise NoJob("no job is being run here: this function was called, not submitted")
-    return _current
+    return current
 
 
 def told_to_stop_by(memory: c_byte) -> None:
@@ -65,11 +66,20 @@ def told_to_stop_by(memory: c_byte) -> None:
 
 def begin(job: Mapping[str, Any]) -> None:
     """This process runs this job from now on."""
-    global _current
-    _current = CurrentJob(job["id"], job["attempt"], job["token"])
-    _on_success.clear()
+    global _of_process
+    _of_process = CurrentJob(job["id"], job["attempt"], job["token"])
+
+
+@contextmanager
+def running(job: Mapping[str, Any]) -> Iterator[None]:
+    """What is called inside, in this thread, is called for this job."""
+    before = _of_context.set(CurrentJob(job["id"], job["attempt"], job["token"]))
+    try:
+        yield
+    finally:
+        _of_context.reset(before)
 
 
 def jobs_on_success() -> Sequence[Mapping[str, Any]]:
     """What the job that was run last wants to be submitted."""
-    return tuple(_on_success)
+    return tuple(current_job()._on_success)

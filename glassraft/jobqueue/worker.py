@@ -61,11 +61,14 @@ class Queue(Protocol):
     def complete(self, job: str, token: int, result: Any, submit: Iterable[JobSpec]) -> str:
         """The attempt succeeded, and these jobs come to be with it."""
 
-    def fail(self, job: str, token: int, error: str, traceback: str) -> str:
-        """The attempt failed."""
+    def fail(self, job: str, token: int, error: str, traceback: str, *, retry: bool) -> str:
+        """The attempt failed; `retry`: another may end otherwise."""
 
     def release(self, job: str, token: int, delay: float, reason: str) -> str:
         """Gives the job back."""
+
+    def cancel_attempt(self, job: str, token: int, reason: str) -> str:
+        """The job's own task wants it cancelled."""
 
 
 @dataclass(eq=False, slots=True)
@@ -95,7 +98,7 @@ class Worker:
     def __init__(
         self,
         queue: Queue,
-        known: Mapping[str, Task] = tasks.TASKS,
+        known: Mapping[str, Task[..., Any]] = tasks.TASKS,
         *,
         queues: Sequence[str] = ("default",),
         slots: int = 0,
@@ -282,12 +285,18 @@ class Worker:
                 LOG.info("%s %s is given back: %s", job["id"], job["task"], _WORKER_STOPS)
         elif attempt.ended_because == _LEASE_LOST:
             LOG.warning("%s %s was ended after %.2f s: %s", job["id"], job["task"], took_s, _LEASE_LOST)
-        elif self._report(job, "fail", done.error, done.traceback):
+        elif done.snooze_s is not None:
+            if self._report(job, "release", done.snooze_s, done.error):
+                LOG.info("%s %s runs again in %g s: %s", job["id"], job["task"], done.snooze_s, done.error)
+        elif done.cancel:
+            if self._report(job, "cancel_attempt", done.error):
+                LOG.info("%s %s is cancelled by its task: %s", job["id"], job["task"], done.error)
+        elif self._report(job, "fail", done.error, done.traceback, retry=done.retry):
             LOG.info("%s %s failed after %.2f s: %s", job["id"], job["task"], took_s, done.error)
 
     # Reporting
 
-    def _report(self, job: Mapping[str, Any], method: str, *what: Any) -> bool:
+    def _report(self, job: Mapping[str, Any], method: str, *what: Any, **more: Any) -> bool:
         """Tells the queue, as often as it takes; False when the job is no longer this worker's.
 
         A repeated report gets the first one's answer, so asking again is safe.
@@ -295,7 +304,7 @@ class Worker:
         retry = _Retry(f"cannot report job {job['id']} yet", self._stopping_now)
         while True:
             try:
-                getattr(self._queue, method)(job["id"], job["token"], *what)
+                getattr(self._queue, method)(job["id"], job["token"], *what, **more)
             except GlassraftError as error:
                 name = error.name if isinstance(error, Fault) else ""
                 if _says_lost(error):
@@ -304,7 +313,7 @@ class Worker:
                 if name in _REFUSED or isinstance(error, BadArgument):
                     LOG.error("%s %s: %s was refused: %s", job["id"], job["task"], method, error)
                     refused = (f"{method} was refused: {error}", "")
-                    return method == "complete" and self._report(job, "fail", *refused)
+                    return method == "complete" and self._report(job, "fail", *refused, retry=True)
                 if self._ended.is_set():
                     return False
                 retry.wait(error)

@@ -7,12 +7,12 @@ Next: service.py, which puts the methods together.
 import time
 import traceback
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from glassraft.errors import BadArgument
 from glassraft.events.writer import EventWriter
 from glassraft.jobqueue.canonical import parse
-from glassraft.replica.arrivals import Applied, Result, Unserved
+from glassraft.replica.arrivals import Applied, Arrival, Result, Unserved
 from glassraft.replica.driver import Driver
 from glassraft.replica.finished import FinishedJobs
 from glassraft.replica.turn import PENDING_S, Replica
@@ -25,6 +25,31 @@ LONGEST_WAIT_S = 60.0
 
 BYTES_AT_ONCE = 1024 * 1024
 """Of what an answer lists: the caller asks again for the rest."""
+
+
+class BehindQueue(Protocol):
+    """What the queue's own methods need: a node, or a queue without one (embedded/)."""
+
+    finished: FinishedJobs
+    queue: QueueStore
+
+    def bring(self, arrival: Arrival) -> None:
+        """Hand over what arrived; its ticket tells what comes of it."""
+
+    def served(self, result: Result | None) -> tuple[int, dict[str, Any]]:
+        """A command's index and answer. Raises the Fault that fits."""
+
+    def unserved(self, result: Result | None) -> Fault:
+        """Why something was not served here, and who may serve it."""
+
+    def no_quorum(self, name: str, fate: str) -> Fault:
+        """No majority answered in time, and what that means for what was asked."""
+
+    def stale_ms(self) -> int | None:
+        """How old what is read here may be, at least; None where this is who decides."""
+
+    def record(self, method: str, began: float, outcome: str, fields: Mapping[str, Any]) -> None:
+        """A call that began at that time (perf_counter seconds) was answered."""
 
 
 class Behind:
@@ -42,14 +67,15 @@ class Behind:
         self.queue = queue
         self.writer = writer
 
+    def bring(self, arrival: Arrival) -> None:
+        """Hand over what arrived to the driver."""
+        self.driver.bring(arrival)
+
     def served(self, result: Result | None) -> tuple[int, dict[str, Any]]:
         """A command's index and answer. Raises the Fault that fits."""
         if not isinstance(result, Applied):
             raise self.unserved(result)
-        refusal = result.outcome.refusal
-        if refusal is not None:
-            raise Fault.named(refusal.code_name, refusal.message, refusal.detail)
-        return result.index, result.outcome.answer or {}
+        return applied(result)
 
     def unserved(self, result: Result | None) -> Fault:
         """Why something was not served here, and who may serve it."""
@@ -89,12 +115,26 @@ class Behind:
             {"needed": needed, "members": voters},
         )
 
+    def stale_ms(self) -> int | None:
+        """How old what is read here may be, at least: the time since this node heard a leader; None if it leads."""
+        if self.replica.server.role == "leader":
+            return None
+        return int((time.monotonic() - self.replica.leader_heard_at) * 1000)
+
     def record(self, method: str, began: float, outcome: str, fields: Mapping[str, Any]) -> None:
         """A call that began at that time (perf_counter seconds) was answered: an event."""
         ms = round((time.perf_counter() - began) * 1000, 3)
         self.writer.write(
             "answer", self.replica.server.current_term, method=method, ms=ms, outcome=outcome, **fields
         )
+
+
+def applied(result: Applied) -> tuple[int, dict[str, Any]]:
+    """An applied command's index and answer. Raises the machine's refusal as a Fault."""
+    refusal = result.outcome.refusal
+    if refusal is not None:
+        raise Fault.named(refusal.code_name, refusal.message, refusal.detail)
+    return result.index, result.outcome.answer or {}
 
 
 def give(call: Call, value: Any) -> None:

@@ -20,7 +20,7 @@ from glassraft.replica.answers import (
     the_one_submitted,
 )
 from glassraft.replica.arrivals import CommandArrived, NothingReady, Result, TakeArrived
-from glassraft.replica.behind import LONGEST_WAIT_S, Behind, from_json, give
+from glassraft.replica.behind import LONGEST_WAIT_S, BehindQueue, from_json, give
 from glassraft.replica.turn import PENDING_S
 from glassraft.rpc.faults import Fault
 from glassraft.rpc.methods import LATER, Call, Later, Method, as_fault
@@ -29,7 +29,7 @@ from glassraft.rpc.methods import LATER, Call, Later, Method, as_fault
 class QueueCommands:
     """One node's."""
 
-    def __init__(self, behind: Behind) -> None:
+    def __init__(self, behind: BehindQueue) -> None:
         self._behind = behind
 
     def methods(self) -> dict[str, Method]:
@@ -98,7 +98,7 @@ class QueueCommands:
         wait_s = min(max(wait_ms, 0) / 1000, LONGEST_WAIT_S)
         command = CommandArrived("Take", arguments, ticket, session, number, low)
         until = time.monotonic() + wait_s
-        self._behind.driver.bring(
+        self._behind.bring(
             TakeArrived(command, tuple(dict.fromkeys(names)), count, until, call.connection_alive)
         )
         result = ticket.wait(wait_s + 2 * PENDING_S)
@@ -183,7 +183,7 @@ class QueueCommands:
         """Propose it; the driver answers the call when it is applied, without another thread in between."""
         commands.check_session(*numbered)
         later = LaterAnswer(self.finish, call, answer)
-        self._behind.driver.bring(CommandArrived(op, arguments, later, *numbered))
+        self._behind.bring(CommandArrived(op, arguments, later, *numbered))
         return LATER
 
     def finish(self, call: Call, began: float, result: Result, make_answer: MakeAnswer) -> None:

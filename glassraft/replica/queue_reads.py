@@ -13,7 +13,7 @@ from glassraft.jobqueue import ids
 from glassraft.jobqueue.canonical import canonical
 from glassraft.jobqueue.states import FINISHED
 from glassraft.replica.arrivals import ReadArrived, Ticket, Unserved
-from glassraft.replica.behind import BYTES_AT_ONCE, LONGEST_WAIT_S, Behind, from_json
+from glassraft.replica.behind import BYTES_AT_ONCE, LONGEST_WAIT_S, BehindQueue, from_json
 from glassraft.replica.turn import PENDING_S
 from glassraft.rpc.faults import Fault
 from glassraft.rpc.methods import Call, Method
@@ -22,7 +22,7 @@ from glassraft.rpc.methods import Call, Method
 class QueueReads:
     """One node's."""
 
-    def __init__(self, behind: Behind) -> None:
+    def __init__(self, behind: BehindQueue) -> None:
         self._behind = behind
 
     def methods(self) -> dict[str, Method]:
@@ -121,7 +121,7 @@ class QueueReads:
         if stale:
             return
         ticket = Ticket()
-        self._behind.driver.bring(ReadArrived(ticket))
+        self._behind.bring(ReadArrived(ticket))
         result = ticket.wait(2 * PENDING_S)
         if result is None or result == Unserved("no_quorum"):
             raise self._behind.no_quorum("no_quorum", "nothing was read")
@@ -129,7 +129,6 @@ class QueueReads:
             raise self._behind.unserved(result)
 
     def _age(self, stale: bool) -> dict[str, int]:
-        """How old a stale read may be, at least: the time since this node heard a leader."""
-        if not stale or self._behind.replica.server.role == "leader":
-            return {}
-        return {"stale_ms": int((time.monotonic() - self._behind.replica.leader_heard_at) * 1000)}
+        """How old a stale read may be, at least."""
+        stale_ms = self._behind.stale_ms() if stale else None
+        return {} if stale_ms is None else {"stale_ms": stale_ms}

@@ -10,7 +10,7 @@ from glassraft.jobqueue import commands, schedule_options
 from glassraft.jobqueue.canonical import canonical
 from glassraft.replica.answers import Finish, LaterAnswer, MakeAnswer
 from glassraft.replica.arrivals import CommandArrived
-from glassraft.replica.behind import Behind, from_json
+from glassraft.replica.behind import BehindQueue, from_json
 from glassraft.replica.schedules import time_zone
 from glassraft.rpc.methods import LATER, Call, Later, Method
 
@@ -18,7 +18,7 @@ from glassraft.rpc.methods import LATER, Call, Later, Method
 class ScheduleCalls:
     """One node's. `finish` answers a call with what came of its command."""
 
-    def __init__(self, behind: Behind, finish: Finish) -> None:
+    def __init__(self, behind: BehindQueue, finish: Finish) -> None:
         self._behind = behind
         self._finish = finish
 
@@ -64,5 +64,5 @@ class ScheduleCalls:
     ) -> Later:
         commands.check_session(*numbered)
         later = LaterAnswer(self._finish, call, answer)
-        self._behind.driver.bring(CommandArrived(op, arguments, later, *numbered))
+        self._behind.bring(CommandArrived(op, arguments, later, *numbered))
         return LATER

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from glassraft.errors import ConfigError, GlassraftError
+from glassraft.errors import ConfigError, GlassraftError, NoCluster, NoQuorum, OutcomeUnknown
 from glassraft.rpc.client import Connection, ConnectionFailed
 from glassraft.rpc.faults import Fault
 
@@ -48,18 +48,6 @@ IN_DOUBT = frozenset({"outcome_unknown", "timeout", "shutting_down"})
 
 SILENT_ON_EARLIER = frozenset({"full", "session_expired", "stale_number"})
 """Faults that refuse this try and say nothing of an earlier one whose answer was lost."""
-
-
-class NoQuorum(GlassraftError):
-    """Too few nodes answer, or none of them leads: the call surely had no effect."""
-
-
-class NoCluster(NoQuorum):
-    """No node answers at all."""
-
-
-class OutcomeUnknown(GlassraftError):
-    """A command was sent and its answer never came: it may be done, or may still be, or may never be."""
 
 
 class LeaderCalls:

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from glassraft.errors import GlassraftError
+from glassraft.errors import GlassraftError, NoQuorum, OutcomeUnknown
 from glassraft.rpc.client import Connection
 from glassraft.rpc.faults import Fault
-from glassraft.rpc.leader import LeaderCalls, NoQuorum, OutcomeUnknown
+from glassraft.rpc.leader import LeaderCalls
 
 ADD_WAIT_S = 60.0
 """How long one AddServer may wait for the new server to catch up."""

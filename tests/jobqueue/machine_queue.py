@@ -94,11 +94,15 @@ class MachineQueue:
     def complete(self, job: str, token: int, result: Any, submit: Iterable[Any]) -> str:
         return self.one("Complete", commands.check_complete([[job, token, result, list(submit)]]))
 
-    def fail(self, job: str, token: int, error: str, traceback: str) -> str:
-        return self.one("Fail", commands.check_fail([[job, token, error, traceback, True]]))
+    def fail(self, job: str, token: int, error: str, traceback: str, *, retry: bool = True) -> str:
+        return self.one("Fail", commands.check_fail([[job, token, error, traceback, retry]]))
 
     def release(self, job: str, token: int, delay: float, reason: str) -> str:
         return self.one("Release", commands.check_release([[job, token, round(delay * 1_000), reason]]))
+
+    def cancel_attempt(self, job: str, token: int, reason: str) -> str:
+        self.one("Cancel", commands.check_cancel([job]))
+        return self.release(job, token, 0.0, reason)
 
     def one(self, op: str, arguments: str) -> str:
         [answer] = self.command(op, arguments)

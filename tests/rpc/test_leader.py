@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from glassraft.errors import ConfigError
+from glassraft.errors import ConfigError, NoCluster, NoQuorum, OutcomeUnknown
 from glassraft.rpc.faults import Fault
-from glassraft.rpc.leader import LeaderCalls, NoCluster, NoQuorum, OutcomeUnknown
+from glassraft.rpc.leader import LeaderCalls
 from glassraft.rpc.server import Call, Method, RpcServer
 
 Behaviour = Callable[[], str]
