@@ -8,7 +8,7 @@
 A job is a call of a function that is marked with @task: its arguments and its result are JSON,
 and it runs in a process of its own, on any machine where a worker runs this file. It may run more
 than once (a worker can die after the work and before the report), so it should do no harm then.
-The command line itself is in glassraft/jobqueue/cli.py.
+The command line itself is in glassraft/jobqueue/cli/.
 """
 
 import math

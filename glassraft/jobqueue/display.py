@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from glassraft.jobqueue.states import STATES
+from glassraft.jobqueue.states import READY, RUNNING, SCHEDULED, STATES
 
 _WIDEST: Final = 50
 
@@ -144,6 +144,29 @@ def settings(queue: Mapping[str, Any]) -> str:
             f"at most {rate[0]} starts in {rate[1] / 1_000:g} s" if rate else "no rate",
         )
     )
+
+
+def queues(listed: Sequence[Mapping[str, Any]]) -> str:
+    """Every queue, what waits in it, and its settings where it has any."""
+    rows = [
+        [
+            each["queue"],
+            *(str(each.get(state, 0)) for state in (READY, SCHEDULED, RUNNING)),
+            _settings_in_short(each["settings"]),
+        ]
+        for each in listed
+    ]
+    return table(["QUEUE", "READY", "SCHEDULED", "RUNNING", "SETTINGS"], rows) if rows else "no queues yet"
+
+
+def _settings_in_short(settings: Mapping[str, Any]) -> str:
+    words = ["paused"] if settings.get("paused") else []
+    if "max_running" in settings:
+        words.append(f"at most {settings['max_running']} running")
+    if "rate" in settings:
+        starts, per_ms = settings["rate"]
+        words.append(f"{starts} starts in {per_ms / 1_000:g} s")
+    return ", ".join(words)
 
 
 def stats(counted: Mapping[str, Any]) -> str:

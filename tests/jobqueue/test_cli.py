@@ -1,5 +1,6 @@
 """The command line, as people and scripts use it: answers, one line for each error, exit statuses."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import pytest
 
 import jobs
 from glassraft.jobqueue import display
-from glassraft.jobqueue.cli import main
+from glassraft.jobqueue.cli import main, options
+from glassraft.jobqueue.cli.program import parser
 from tests.conftest import MakeCluster
 from tests.live import Ports, write_config
 
@@ -96,11 +98,15 @@ def test_jobs_go_the_whole_way(make_cluster: MakeCluster, call: Any, tmp_path: P
     assert call("cancel", napping, *at).out == f"{napping}  cancelled"
     assert call("retry", napping, *at).out == f"{napping}  ready"
     assert call("update", napping, "--delay", 60, "--args", "[1]", *at).out == f"{napping}  scheduled"
-    shown = call("queue", "q", "--pause", "--rate", "100/60", *at).out
+    call("queues", "pause", "q", *at)
+    shown = call("queues", "limit", "q", "--rate", "100/60", *at).out
     assert shown == "paused\nany number running\nat most 100 starts in 60 s"
-    lifted = call("queue", "q", "--resume", "--rate", "none", "--max-running", 2, *at)
-    assert lifted.out == "not paused\nat most 2 running\nno rate"
-    assert call("queue", "q", "--rate", "fast", *at).status == 2
+    assert "paused, 100 starts in 60 s" in call("queues", *at).out
+    lifted = call("queues", "limit", "q", "--rate", "none", "--max-running", 2, *at)
+    assert lifted.out == "paused\nat most 2 running\nno rate"
+    assert call("queues", "resume", "q", *at).out.startswith("not paused")
+    assert call("queues", "limit", "q", "--rate", "fast", *at).status == 2
+    assert call("queues", "limit", "q", *at).status == 2
     keyed = ("submit", "nap", 1, "--key", "k", "--unique-for", 5, *at)
     assert call(*keyed).out == call(*keyed).out
     refused = call(*keyed, "--on-conflict", "refuse")
@@ -156,7 +162,7 @@ def test_help_names_the_exit_statuses() -> None:
         done = subprocess.run(
             [sys.executable, str(ROOT / "jobs.py"), *arguments], capture_output=True, text=True, check=True
         )
-        assert "3  no cluster answers, or it has no quorum: nothing was done" in done.stdout
+        assert "3    no cluster answers, or it has no quorum: nothing was done" in done.stdout
 
 
 def test_durations() -> None:
@@ -186,3 +192,42 @@ def test_stats_add_up_several_queues() -> None:
         ["(all)", "3", "1"],
     ]
     assert lines[4] == "the oldest ready job of a has waited 5 s"
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [
+        ("127.0.0.1:7401", [("127.0.0.1", 7401)]),
+        ("a:1, b.example:2,[::1]:3", [("a", 1), ("b.example", 2), ("::1", 3)]),
+        ("some/config.json", Path("some/config.json")),
+        ("C:\\config.json", Path("C:\\config.json")),
+        ("a:1,config.json", Path("a:1,config.json")),
+    ],
+)
+def test_which_cluster_is_meant(text: str, nodes: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    def meant(*arguments: str) -> object:
+        return options.cluster_of(parser().parse_args(arguments))
+
+    monkeypatch.delenv(options.CLUSTER_VARIABLE, raising=False)
+    assert meant("stats") == options.DEFAULT_PATH
+    assert meant("stats", "--cluster", text) == meant("--config", text, "stats") == nodes
+    assert meant("--cluster", "other:1", "stats", "--cluster", text) == nodes
+    monkeypatch.setenv(options.CLUSTER_VARIABLE, text)
+    assert meant("stats") == nodes
+    assert meant("stats", "--cluster", "said:1") == [("said", 1)]
+
+
+def test_times() -> None:
+    assert [options.seconds(text) for text in ("90", "1.5s", "10m", "2h", "7d")] == [
+        90,
+        1.5,
+        600,
+        7_200,
+        604_800,
+    ]
+    assert options.instant("2026-12-24T18:00:00+00:00") == options.instant("1798135200") == 1_798_135_200
+    for wrong in ("soon", "-1", "1 fortnight", "nan"):
+        with pytest.raises(argparse.ArgumentTypeError):
+            options.seconds(wrong)
+        with pytest.raises(argparse.ArgumentTypeError):
+            options.instant(wrong)

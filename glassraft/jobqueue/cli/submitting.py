@@ -1,0 +1,104 @@
+"""The command `submit`."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from glassraft.errors import BadArgument
+from glassraft.jobqueue.canonical import parse
+from glassraft.jobqueue.cli import options as args
+from glassraft.jobqueue.cli.asking import answer_with_result
+from glassraft.jobqueue.cli.options import Commands, instant, seconds
+from glassraft.jobqueue.cli.output import show
+from glassraft.jobqueue.job_options import ON_CONFLICT, ON_DEPENDENCY
+from glassraft.jobqueue.tasks import TASKS
+
+JOB_OPTIONS: Final = (
+    *("queue", "priority", "delay", "at", "deadline", "start_within", "timeout", "lease", "max_attempts"),
+    *("retention", "after", "on_dependency", "key", "on_conflict", "unique_for"),
+)
+"""A job's options that are given on the command line under the name that the client has for them."""
+
+
+def add_commands(commands: Commands) -> None:
+    """submit."""
+    made = commands.add("submit", _submit, "submit a job; prints its id, or with --wait its result")
+    add_call(made)
+    _add_job_options(made)
+    made.add_argument("--wait", action="store_true", help="wait for the job and print its result")
+    args.add_within(made)
+
+
+def add_call(made: argparse.ArgumentParser) -> None:
+    """A task with its arguments."""
+    made.add_argument("task", metavar="TASK", help="its name; `tasks` lists them")
+    made.add_argument("args", nargs="*", metavar="ARG", help="JSON where it is JSON, else text")
+    made.add_argument("--kwargs", metavar="JSON", help="arguments by name, as a JSON object")
+    made.add_argument("--unchecked", action="store_true", help="submit even what this program does not know")
+
+
+def call_of(options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of the task that is to be called, checked unless that is not wanted."""
+    kwargs = _kwargs(options.kwargs)
+    arguments = [args.json_or_text(text) for text in options.args]
+    if not options.unchecked:
+        check_call(options.task, arguments, kwargs)
+    return arguments, kwargs
+
+
+def _add_job_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--queue", help="(default)")
+    made.add_argument("--priority", type=int, help="-1000 to 1000, higher first (0)")
+    start = made.add_mutually_exclusive_group()
+    start.add_argument("--delay", type=seconds, metavar="S", help="how long before it may run: 90, 10m, 2h")
+    start.add_argument("--at", type=instant, metavar="TIME", help="when it may run: 2026-12-24T18:00")
+    end = made.add_mutually_exclusive_group()
+    end.add_argument("--start-within", type=seconds, metavar="S", help="after which it is not started")
+    end.add_argument("--deadline", type=instant, metavar="TIME", help="when it is not started any more")
+    made.add_argument("--timeout", type=seconds, metavar="S", help="how long an attempt may run")
+    made.add_argument("--lease", type=seconds, metavar="S", help="after which a silent worker loses it (30)")
+    made.add_argument("--max-attempts", type=int, metavar="N", help="how often it is tried (10)")
+    made.add_argument("--retention", type=seconds, metavar="S", help="how long it is kept once finished")
+    made.add_argument("--after", action="append", metavar="ID", help="a job that has to succeed first")
+    made.add_argument("--on-dependency", choices=ON_DEPENDENCY, help="if one of those does not (cancel)")
+    made.add_argument("--key", help="unique in its queue while the job is not finished")
+    made.add_argument("--on-conflict", choices=ON_CONFLICT, help="if another job holds the key (return it)")
+    made.add_argument(
+        "--unique-for", type=seconds, metavar="S", help="how long it keeps its key once finished"
+    )
+
+
+def _submit(options: argparse.Namespace) -> int:
+    arguments, kwargs = call_of(options)
+    known = TASKS.get(options.task)
+    wanted = {**(known.job_options if known else {}), **args.given(options, JOB_OPTIONS)}
+    with args.queue_of(options) as queue:
+        job = queue.submit(options.task, *arguments, kwargs=kwargs or None, **wanted)
+        if not options.wait:
+            show(options, {"id": job}, lambda _: job)
+            return 0
+        if not options.json:
+            print(f"submitted {job}", file=sys.stderr)
+        return answer_with_result(queue, job, options)
+
+
+def _kwargs(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    value = parse(text)
+    if not isinstance(value, dict):
+        raise BadArgument(f"--kwargs takes a JSON object such as '{{\"seed\": 7}}', not {text!r}")
+    return value
+
+
+def check_call(name: str, arguments: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Raises BadArgument for a call that this program knows to fail. One that knows no task checks nothing."""
+    if not TASKS:
+        return
+    if name not in TASKS:
+        known = ", ".join(sorted(TASKS))
+        raise BadArgument(
+            f"there is no task {name!r} here; those known are {known} (--unchecked submits it still)"
+        )
+    TASKS[name].check_call(arguments, kwargs)
