@@ -7,7 +7,7 @@ from glassraft import Cancel, GiveUp, Snooze, current_job, task
 
 
 @task(priority=5, max_attempts=3, backoff={"base": 0})
-def add(a: int, b: int = 1) -> int:
+def plus(a: int, b: int = 1) -> int:
     """The sum."""
     return a + b
 
@@ -49,7 +49,7 @@ def returns_a_snooze() -> object:
 
 
 @task
-def cancels_itself() -> None:
+def leaves() -> None:
     """Is not wanted any more."""
     raise Cancel("the customer has left")
 
@@ -68,7 +68,7 @@ async def sleeps_a_little(value: int) -> int:
 
 
 @task
-def hands_on(a: int) -> str:
+def hands_on_a_sum(a: int) -> str:
     """Submits another job with its completion."""
-    current_job().submit_on_success("add", a, 10, key=f"after {current_job().id}", unique_for=3_600)
+    current_job().submit_on_success("plus", a, 10, key=f"after {current_job().id}", unique_for=3_600)
     return current_job().id

@@ -62,7 +62,7 @@ def served(queue: JobQueue) -> Iterator[JobQueue]:
     worker = Worker(queue, KNOWN, slots=1, name="library")
     thread = threading.Thread(target=worker.run)
     thread.start()
-    queue.submit(tasks.add, 1).result(LONG_S)
+    queue.submit(tasks.plus, 1).result(LONG_S)
     yield queue
     worker.stop_now()
     thread.join(30)
@@ -75,56 +75,56 @@ def configured(queue: JobQueue) -> Iterator[None]:
 
 
 def test_a_task_runs_here_when_it_is_called_and_is_submitted_by_name_of_its_function() -> None:
-    assert tasks.add(1, b=2) == 3
-    job = tasks.add.submit(1, b=2)
+    assert tasks.plus(1, b=2) == 3
+    job = tasks.plus.submit(1, b=2)
     assert job.result(LONG_S) == 3
     assert job.state == "succeeded"
     shown = job.refresh()
-    assert (shown["task"], shown["args"], shown["kwargs"]) == ("add", [1], {"b": 2})
+    assert (shown["task"], shown["args"], shown["kwargs"]) == ("plus", [1], {"b": 2})
     assert (shown["priority"], shown["max_attempts"]) == (5, 3)
 
 
 def test_arguments_are_checked_before_anything_is_sent(queue: JobQueue) -> None:
     before = queue.stats()["queues"].get("default", {}).get("submitted", 0)
-    with pytest.raises(BadArgument, match=r"too many positional arguments; it is called add\("):
-        tasks.add.submit(1, 2, 3)  # type: ignore[call-arg]
+    with pytest.raises(BadArgument, match=r"too many positional arguments; it is called plus\("):
+        tasks.plus.submit(1, 2, 3)  # type: ignore[call-arg]
     with pytest.raises(BadArgument, match="no option 'colour'"):
-        tasks.add.options(colour="red")  # type: ignore[call-arg]
+        tasks.plus.options(colour="red")  # type: ignore[call-arg]
     with pytest.raises(BadArgument, match="priority must be"):
-        tasks.add.options(priority=5_000)
+        tasks.plus.options(priority=5_000)
     assert queue.stats()["queues"].get("default", {}).get("submitted", 0) == before
 
 
 def test_a_queue_takes_tasks_and_names(queue: JobQueue) -> None:
-    assert queue.submit(tasks.add, 1, b=5).result(LONG_S) == 6
-    assert queue.submit("add", 1, kwargs={"b": 6}, priority=1).result(LONG_S) == 7
+    assert queue.submit(tasks.plus, 1, b=5).result(LONG_S) == 6
+    assert queue.submit("plus", 1, kwargs={"b": 6}, priority=1).result(LONG_S) == 7
 
 
 def test_options_are_of_one_call(queue: JobQueue) -> None:
-    keyed = tasks.add.options(key="one call", unique_for=3_600, priority=7)
+    keyed = tasks.plus.options(key="one call", unique_for=3_600, priority=7)
     first = keyed.submit(1)
     assert keyed.submit(2) == first
     assert first.refresh()["priority"] == 7
-    assert tasks.add.submit(1).refresh()["priority"] == 5
+    assert tasks.plus.submit(1).refresh()["priority"] == 5
 
 
 def test_a_job_is_its_id(queue: JobQueue) -> None:
-    job = tasks.add.submit(3)
+    job = tasks.plus.submit(3)
     assert queue.job(job.id) == job
     assert queue.job(job.id).result(LONG_S) == 4
     assert queue.wait([job], LONG_S)[job]["result"] == 4
 
 
 def test_results_come_as_they_finish(queue: JobQueue) -> None:
-    jobs = queue.submit_many(tasks.add.spec(n) for n in range(120))
+    jobs = queue.submit_many(tasks.plus.spec(n) for n in range(120))
     finished = list(queue.as_finished(jobs, LONG_S))
     assert sorted(finished) == sorted(jobs)
     assert [job.result() for job in jobs] == list(range(1, 121))
 
 
 def test_a_job_comes_after_others() -> None:
-    first = tasks.add.submit(1)
-    then = tasks.add.options(after=[first]).submit(2)
+    first = tasks.plus.submit(1)
+    then = tasks.plus.options(after=[first]).submit(2)
     assert then.result(LONG_S) == 3
     assert then.refresh()["after"] == [first]
 
@@ -149,7 +149,7 @@ def test_some_errors_are_not_worth_another_attempt(queue: JobQueue, job: dict[st
 def test_what_a_task_says(queue: JobQueue) -> None:
     snoozed = tasks.snoozes_once.submit()
     returned = tasks.returns_a_snooze.submit()
-    cancelled = tasks.cancels_itself.submit()
+    cancelled = tasks.leaves.submit()
     dead = tasks.gives_up.submit()
     assert snoozed.result(LONG_S) == 2
     shown = snoozed.refresh()
@@ -178,15 +178,15 @@ def test_an_async_task() -> None:
 
 
 def test_a_job_hands_on(queue: JobQueue) -> None:
-    job = tasks.hands_on.submit(5)
+    job = tasks.hands_on_a_sum.submit(5)
     assert job.result(LONG_S) == job
-    handed_on = tasks.add.options(key=f"after {job}").submit(0)  # it holds the key
+    handed_on = tasks.plus.options(key=f"after {job}").submit(0)  # it holds the key
     assert handed_on.result(LONG_S) == 15
 
 
 @not_inline
 def test_a_job_that_has_not_finished(queue: JobQueue) -> None:
-    job = tasks.add.options(delay=3_600).submit(1)
+    job = tasks.plus.options(delay=3_600).submit(1)
     assert not job.wait(0.05)
     with pytest.raises(NotFinished, match="has not finished within"):
         job.result(0.05)
@@ -200,7 +200,7 @@ def test_a_job_that_has_not_finished(queue: JobQueue) -> None:
 
 @not_inline
 def test_progress_is_seen(queue: JobQueue) -> None:
-    job = tasks.add.options(queue="by hand").submit(1)
+    job = tasks.plus.options(queue="by hand").submit(1)
     assert job.progress is None
     [taken] = queue.take("me", ["by hand"])
     queue.extend("me", [(job, taken["token"], 0.25, "a quarter")])
@@ -211,11 +211,11 @@ def test_progress_is_seen(queue: JobQueue) -> None:
 
 
 async def use_asyncio(queue: AsyncJobQueue) -> None:
-    job = await queue.submit(tasks.add, 1, b=2)
+    job = await queue.submit(tasks.plus, 1, b=2)
     assert await job.result(LONG_S) == 3
     assert await job.state == "succeeded"
     assert await job.progress is None
-    jobs = await queue.submit_many(tasks.add.spec(n) for n in range(5))
+    jobs = await queue.submit_many(tasks.plus.spec(n) for n in range(5))
     assert sorted([each async for each in queue.as_finished(jobs, LONG_S)]) == sorted(jobs)
     assert len(await queue.wait(jobs, LONG_S)) == 5
     dead = await queue.submit("gives_up")
@@ -238,4 +238,4 @@ def test_asyncio_has_the_same_names(queue: JobQueue) -> None:
 def test_without_a_queue_nothing_is_guessed() -> None:
     configure(None)
     with pytest.raises(NoQueue, match=r"glassraft\.configure\(JobQueue"):
-        tasks.add.submit(1)
+        tasks.plus.submit(1)

@@ -32,7 +32,7 @@ def queue(clock: ManualClock) -> Iterator[JobQueue]:
 
 def test_what_was_submitted_is_there_after_a_restart(tmp_path: Path) -> None:
     with JobQueue.embedded(tmp_path / "queue.db") as queue:
-        job = queue.submit(tasks.add, 1)
+        job = queue.submit(tasks.plus, 1)
     with JobQueue.embedded(tmp_path / "queue.db") as queue:
         assert queue.job(job).state == "ready"
         assert [each.id for each in drain(queue)] == [job]
@@ -42,7 +42,7 @@ def test_what_was_submitted_is_there_after_a_restart(tmp_path: Path) -> None:
 def test_a_process_that_is_killed_loses_nothing_that_was_submitted(tmp_path: Path) -> None:
     program = (
         "import os, sys; from glassraft import JobQueue; queue = JobQueue.embedded(sys.argv[1]);"
-        "print(queue.submit('add', 1), flush=True); os.kill(os.getpid(), 9)"
+        "print(queue.submit('plus', 1), flush=True); os.kill(os.getpid(), 9)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "queue.db")]
     job = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout.strip()
@@ -61,7 +61,7 @@ def test_a_file_is_open_once(tmp_path: Path) -> None:
 
 def test_the_time_that_a_file_was_closed_costs_no_lease(tmp_path: Path, clock: ManualClock) -> None:
     with JobQueue.embedded(tmp_path / "queue.db", clock=clock) as queue:
-        job = queue.submit(tasks.add, 1)
+        job = queue.submit(tasks.plus, 1)
         [taken] = queue.take("w", lease=30)
     clock.move(HOUR_S)
     with JobQueue.embedded(tmp_path / "queue.db", clock=clock) as queue:
@@ -91,7 +91,7 @@ def test_a_closed_queue_refuses_and_lets_nobody_wait(queue: JobQueue) -> None:
 
 
 def test_a_clock_is_moved_to_what_comes_due(queue: JobQueue, clock: ManualClock) -> None:
-    job = tasks.add.options(delay=60).submit(1)
+    job = tasks.plus.options(delay=60).submit(1)
     assert drain() == []
     clock.move(59)
     assert job.state == "scheduled"
@@ -103,7 +103,7 @@ def test_a_clock_is_moved_to_what_comes_due(queue: JobQueue, clock: ManualClock)
 
 
 def test_a_lease_runs_out_as_the_clock_moves(queue: JobQueue, clock: ManualClock) -> None:
-    job = tasks.add.submit(1)
+    job = tasks.plus.submit(1)
     [taken] = queue.take("w", lease=30)
     queue.extend("w", [(job, taken["token"])], lease=30)
     clock.move(31)
@@ -111,16 +111,16 @@ def test_a_lease_runs_out_as_the_clock_moves(queue: JobQueue, clock: ManualClock
 
 
 def test_a_schedule_fires_as_the_clock_moves(queue: JobQueue, clock: ManualClock) -> None:
-    queue.schedules.set("each hour", task="add", args=[1], every=HOUR_S)
-    assert list(submitted("add")) == []
+    queue.schedules.set("each hour", task="plus", args=[1], every=HOUR_S)
+    assert list(submitted("plus")) == []
     clock.move(HOUR_S)
-    [(job, _)] = submitted("add")
+    [(job, _)] = submitted("plus")
     assert drain() == [job]
 
 
 def test_time_passes_by_itself() -> None:
     with JobQueue.embedded() as queue:
-        job = queue.submit("add", 1, delay=0.2)
+        job = queue.submit("plus", 1, delay=0.2)
         [taken] = queue.take("w", wait=10)
         assert taken["id"] == job
 
@@ -130,9 +130,9 @@ def test_time_passes_by_itself() -> None:
 
 def test_inline_needs_no_waiting() -> None:
     with JobQueue.inline() as queue:
-        job = queue.submit(tasks.add, 1)
+        job = queue.submit(tasks.plus, 1)
         assert queue.get(job)["state"] == "succeeded"
-        late = queue.submit(tasks.add.options(delay=HOUR_S), 1)
+        late = queue.submit(tasks.plus.options(delay=HOUR_S), 1)
         assert late.result(0) == 2
 
 
@@ -140,7 +140,7 @@ def test_inline_needs_no_waiting() -> None:
 def submits_another(value: int) -> int:
     """Waits for a job of its own, which where jobs are run at once is no deadlock."""
     mine = current_job().id
-    found = tasks.add.submit(value).result(0)
+    found = tasks.plus.submit(value).result(0)
     assert current_job().id == mine
     return found
 
@@ -161,20 +161,20 @@ def test_a_task_that_nobody_knows_is_dead_at_once() -> None:
 
 
 def test_what_was_submitted_is_asserted(queue: JobQueue) -> None:
-    job = tasks.add.options(queue="sums").submit(1, b=2)
-    assert assert_submitted(tasks.add) == job
-    assert assert_submitted(tasks.add, a=1, b=2) == job
-    assert assert_submitted(tasks.add.options(queue="sums"), 1, 2) == job
-    with pytest.raises(AssertionError, match=r"there are sums: add\(1, b=2\)"):
-        assert_submitted(tasks.add, 2)
+    job = tasks.plus.options(queue="sums").submit(1, b=2)
+    assert assert_submitted(tasks.plus) == job
+    assert assert_submitted(tasks.plus, a=1, b=2) == job
+    assert assert_submitted(tasks.plus.options(queue="sums"), 1, 2) == job
+    with pytest.raises(AssertionError, match=r"there are sums: plus\(1, b=2\)"):
+        assert_submitted(tasks.plus, 2)
     with pytest.raises(AssertionError, match="as expected"):
-        assert_submitted(tasks.add.options(queue="other"))
+        assert_submitted(tasks.plus.options(queue="other"))
     with pytest.raises(AssertionError, match="there is none"):
         assert_submitted(tasks.gives_up)
 
 
 def test_draining_leaves_what_is_paused(queue: JobQueue) -> None:
-    tasks.add.submit(1)
+    tasks.plus.submit(1)
     queue.set_queue("default", paused=True)
     assert drain() == []
 
@@ -182,12 +182,12 @@ def test_draining_leaves_what_is_paused(queue: JobQueue) -> None:
 def test_the_fixtures(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(
         "from glassraft.testing import assert_submitted, drain\n"
-        "from tests.jobqueue.library_tasks import add\n"
+        "from tests.jobqueue.library_tasks import plus\n"
         "def test_mine(job_queue, job_clock):\n"
-        "    add.options(delay=60).submit(1)\n"
+        "    plus.options(delay=60).submit(1)\n"
         "    job_clock.move(60)\n"
         "    [job] = drain()\n"
-        "    assert assert_submitted(add, 1).result(0) == 2\n"
+        "    assert assert_submitted(plus, 1).result(0) == 2\n"
     )
     command = [
         sys.executable,
