@@ -2,13 +2,12 @@
 
 Every submission carries a session and a number (diss. §6.3), so that trying again after a lost
 answer never submits twice; leader changes are waited out. Times are seconds here, milliseconds
-on the wire. Finding the leader is rpc/leader.py's; what a command may hold, commands.py's. Next:
-worker.py, which runs what is submitted here.
+on the wire. Numbers are numbered_calls.py's, finding the leader rpc/leader.py's; what a command
+may hold, commands.py's. Next: worker.py, which runs what is submitted here.
 """
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar, overload
@@ -28,11 +27,21 @@ from glassraft.jobqueue import ids
 from glassraft.jobqueue.calls import Calls
 from glassraft.jobqueue.canonical import canonical
 from glassraft.jobqueue.client_schedules import Schedules
-from glassraft.jobqueue.client_session import SESSION_TTL_S, Session
+from glassraft.jobqueue.client_session import SESSION_TTL_S
 from glassraft.jobqueue.clock import Clock, ManualClock
 from glassraft.jobqueue.fields import LIMITS
 from glassraft.jobqueue.job import Job
-from glassraft.jobqueue.job_specs import JobSpec, as_mapping, as_wire, has_positions, in_ms, job_text, split
+from glassraft.jobqueue.job_specs import (
+    JobSpec,
+    as_mapping,
+    as_wire,
+    has_positions,
+    in_ms,
+    job_text,
+    spec_of,
+    split,
+)
+from glassraft.jobqueue.numbered_calls import NumberedCalls
 from glassraft.jobqueue.states import SUCCEEDED
 from glassraft.rpc.codec import carriable
 from glassraft.rpc.faults import Fault
@@ -83,10 +92,7 @@ class JobQueue:
         if not 60 <= session_ttl_s <= 86_400:
             raise BadArgument(f"session_ttl_s must be from 60 to 86400, not {session_ttl_s}")
         self._calls = _calls_to(nodes, timeout_s)
-        self._ttl_s = session_ttl_s
-        self._lock = threading.Lock()
-        self._submits = Session(session_ttl_s)
-        self._local = threading.local()
+        self._numbered = NumberedCalls(self._calls, session_ttl_s)
         self.schedules = Schedules(self._in_session, self._read)
         """What submits jobs again and again."""
 
@@ -153,7 +159,7 @@ class JobQueue:
         unique_for (s that a finished job still holds its key), after (ids of jobs that must succeed first; in
         submit_many also positions of earlier ones), on_dependency ("cancel" where one does not, or "run" still).
         """
-        spec = {"task": task, "args": args, **kwargs} if isinstance(task, str) else task.spec(*args, **kwargs)
+        spec = spec_of(task, args, kwargs)
         return self.job(self._in_session("Submit", job_text(spec))["job"])
 
     def submit_many(self, jobs: Iterable[JobSpec]) -> list[Job[Any]]:
@@ -395,41 +401,7 @@ class JobQueue:
         return answer
 
     def _in_session(self, method: str, *params: Any, wait_s: float = 0.0) -> dict[str, Any]:
-        """Call under a session's next number; with a new session where the nodes know the old one no more."""
-        deadline = time.monotonic() + self._calls.timeout_s
-        while True:
-            session = self._session_for(method)
-            left_s = deadline - time.monotonic()
-            with session.number(left_s) as taken:
-                if taken is None and left_s > 0:
-                    continue
-                # Without time or number left, nothing is sent: the call fails, and says why.
-                number, low = taken or (0, 0)
-                timeout_s = max(0.0, deadline - time.monotonic()) if taken else 0.0
-                try:
-                    answer: dict[str, Any] = self._calls.call(
-                        method, session.id, number, low, *params, timeout_s=timeout_s, wait_s=wait_s
-                    )
-                except Fault as fault:
-                    if fault.name == "session_expired" and number > 1:  # it says that this was not run
-                        session.end()
-                        continue
-                    raise
-                if answer.get("jobs") != _NOTHING:  # a Take that got nothing was not logged
-                    session.has_begun = True
-                return answer
-
-    def _session_for(self, method: str) -> Session:
-        """One for all submissions; for Takes one a thread, as a waiting one would hold the others up."""
-        if method == "Take":
-            mine: Session | None = getattr(self._local, "takes", None)
-            if mine is None or mine.is_over:
-                mine = self._local.takes = Session(self._ttl_s)
-            return mine
-        with self._lock:
-            if self._submits.is_over:
-                self._submits = Session(self._ttl_s)
-            return self._submits
+        return self._numbered.call(method, *params, wait_s=wait_s)
 
 
 def _calls_to(nodes: Nodes | Calls, timeout_s: float) -> Calls:
@@ -438,9 +410,6 @@ def _calls_to(nodes: Nodes | Calls, timeout_s: float) -> Calls:
     if isinstance(nodes, str | os.PathLike):
         nodes = [(node.host, node.port) for node in load(os.fspath(nodes)).nodes]
     return LeaderCalls(nodes, timeout_s=timeout_s)
-
-
-_NOTHING: Final = "[]"
 
 
 def _only(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:

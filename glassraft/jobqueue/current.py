@@ -17,9 +17,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from ctypes import c_byte
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 from glassraft.errors import NoJob
+from glassraft.jobqueue.job_specs import spec_of
+
+if TYPE_CHECKING:
+    from glassraft.jobqueue.tasks import Submittable
+
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +37,20 @@ class CurrentJob:
     token: int
     _on_success: list[Mapping[str, Any]] = field(default_factory=list, repr=False)
 
+    @overload
     def submit_on_success(
-        self, task: str, *args: Any, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> None:
+        self, task: "Submittable[P, Any]", /, *args: P.args, **kwargs: P.kwargs
+    ) -> None: ...
+    @overload
+    def submit_on_success(
+        self, task: str, /, *args: Any, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> None: ...
+    def submit_on_success(self, task: Any, /, *args: Any, **kwargs: Any) -> None:
         """Submit a job together with this one's completion: exactly once, and only if it succeeds.
 
-        `options` as for JobQueue.submit.
+        What it takes is what JobQueue.submit takes.
         """
-        self._on_success.append({"task": task, "args": args, "kwargs": kwargs, **options})
+        self._on_success.append(spec_of(task, args, kwargs))
 
     def cancelled(self) -> bool:
         """Whether somebody wants it to stop. It may still return a result; after 30 s it is ended."""

@@ -35,6 +35,11 @@ def _backoff(parts: Mapping[str, Any]) -> dict[str, Any]:
     return ms | ({"factor": in_ms(parts["factor"])} if "factor" in parts else {})
 
 
+def spec_of(task: Any, args: Sequence[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A job as `submit` is called for it: of a task with its own arguments, or of a name, kwargs and options."""
+    return {"task": task, "args": args, **given} if isinstance(task, str) else task.spec(*args, **given)
+
+
 def job_text(job: Mapping[str, Any]) -> str:
     """A job as JSON for the nodes, which check it."""
     return canonical(as_wire(job))

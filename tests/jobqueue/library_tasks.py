@@ -70,5 +70,6 @@ async def sleeps_a_little(value: int) -> int:
 @task
 def hands_on_a_sum(a: int) -> str:
     """Submits another job with its completion."""
-    current_job().submit_on_success("plus", a, 10, key=f"after {current_job().id}", unique_for=3_600)
+    keyed = plus.options(key=f"after {current_job().id}", unique_for=3_600)
+    current_job().submit_on_success(keyed, a, b=10)
     return current_job().id
