@@ -139,6 +139,7 @@ class Node:
             name=self.address.name,
             on_error=lambda method, error: traceback.print_exception(error),
             gathering=lambda: self.driver.gathering(),
+            pages=self.service.pages(),
         )
         self.writer = EventWriter(
             self.id,

@@ -71,8 +71,8 @@ class Driver:
             self._gatherer = 0
             self._drive_if_nobody_does(TURNS_FOR_A_GATHERER)
 
-    def look(self, see: Callable[[Replica], None]) -> None:
-        """Let `see` look at the replica between two turns; returns when it has."""
+    def look(self, see: Callable[[Replica], None], timeout_s: float = LOOK_TIMEOUT_S) -> None:
+        """Let `see` look at the replica between two turns; returns when it has. TimeoutError after `timeout_s`."""
         seen = threading.Event()
         errors: list[Exception] = []
 
@@ -85,7 +85,7 @@ class Driver:
                 seen.set()
 
         self.bring(Look(see_and_tell))
-        if not seen.wait(LOOK_TIMEOUT_S):
+        if not seen.wait(timeout_s):
             raise TimeoutError("the node is too busy to be looked at")
         if errors:
             raise errors[0]

@@ -25,6 +25,7 @@ from glassraft.raft.messages import (
 )
 from glassraft.raft.ready import Note
 from glassraft.replica.arrivals import Origin
+from glassraft.replica.tallies import Tallies
 
 KINDS: dict[type, str] = {
     RequestVote: "RequestVote",
@@ -118,6 +119,7 @@ class Recorder:
         self._term = term
         self._prefix = f"n{node}-{life}-"
         self._sent = 0
+        self.tallies = Tallies()
 
     def next_message_id(self) -> str:
         """An id that no other message of this node ever had or will have."""
@@ -127,6 +129,7 @@ class Recorder:
     def sent(self, message: Message, id: str) -> None:
         """A message goes out now."""
         kind = type(message)
+        self.tallies.sent[KINDS[kind]] += 1
         fields = FIELDS[kind](message)
         why = (
             message.why
@@ -148,6 +151,7 @@ class Recorder:
         """A message came in; everything recorded from now on is after its sending."""
         self.writer.heard(origin.clock)
         kind = type(message)
+        self.tallies.received[KINDS[kind]] += 1
         fields = FIELDS[kind](message)
         fields["from"] = message.sender
         self.writer.write(
@@ -163,6 +167,7 @@ class Recorder:
 
     def lost(self, message: Message, id: str, why: str) -> None:
         """The network gave up on a message."""
+        self.tallies.lost[KINDS[type(message)]] += 1
         self.writer.write("lost", self._term(), why, to=message.receiver, kind=KINDS[type(message)], id=id)
 
     def notes(self, notes: Iterable[Note]) -> None:

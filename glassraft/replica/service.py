@@ -20,6 +20,7 @@ from glassraft.replica.administration import Administration
 from glassraft.replica.behind import BYTES_AT_ONCE, Behind
 from glassraft.replica.driver import Driver
 from glassraft.replica.finished import FinishedJobs
+from glassraft.replica.pages import NodePages
 from glassraft.replica.peer_calls import PeerCalls
 from glassraft.replica.queue_commands import QueueCommands
 from glassraft.replica.queue_reads import QueueReads
@@ -28,6 +29,7 @@ from glassraft.replica.state import wire_state
 from glassraft.replica.turn import Replica
 from glassraft.rpc.faults import Fault
 from glassraft.rpc.methods import LATER, Call, Method
+from glassraft.rpc.pages import Pages
 from glassraft.storage.queue_store import QueueStore
 
 EVENTS_AT_ONCE = 2_000
@@ -64,6 +66,10 @@ class Service:
             "Events": Method.of(self.events, ("struct", "int"), 1),
             "Ping": Method.of(self.ping, ("struct",), 0),
         }
+
+    def pages(self) -> Pages:
+        """What a plain GET is answered with, by path."""
+        return NodePages(self._behind).pages()
 
     def state(self, call: Call, since: int = 0) -> dict[str, Any]:
         """This node's role, term, log and progress, at one moment. `changed`: whether anything happened since."""

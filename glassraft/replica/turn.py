@@ -236,6 +236,7 @@ def turn(replica: Replica, arrivals: Iterable[Arrival]) -> bool:
         _tell_everybody_to_go(replica)
     if replica.commit_due <= now:
         _commit_queue(replica)
+    replica.recorder.tallies.turns += 1
     replica.recorder.writer.flush()
     return has_more
 
@@ -253,7 +254,9 @@ def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
     if ready.must_persist:
         if not replica.rules.disk_before_counting():
             _count_unsaved(replica, ready, now)
+        began = replica.clock.monotonic()
         _persist(replica, ready)
+        replica.recorder.tallies.saves.add(replica.clock.monotonic() - began)
         replica.server.step(replica.disk.persisted(replica.server.log.last), now)
         _note_down(replica)
     _send(replica, ready.messages_after)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as far as XML-RPC needs it: POST with a Content-Length, on kept-alive connections.
+"""HTTP/1.1 as far as XML-RPC needs it: POST with a Content-Length, on kept-alive connections; and GET of a page.
 
 Framing of our own, because the standard library's reads headers through the email package at
 several times the cost. Strict: what is ambiguous is refused and the connection closed. Only
@@ -32,6 +32,7 @@ REASONS = {
     415: "Unsupported Media Type",
     417: "Expectation Failed",
     431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
     501: "Not Implemented",
     503: "Service Unavailable",
     505: "HTTP Version Not Supported",
@@ -59,10 +60,11 @@ class ConnectionEnded(GlassraftError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call's body, and whether the connection stays open after its answer."""
+    """A call's body, or the path of the page that a GET asks for; and whether the connection stays open after it."""
 
     body: bytes
     keep_alive: bool
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,13 @@ def _checked_length(text: bytes, max_body: int) -> int:
 
 
 def _check_request(method: bytes, path: bytes, headers: dict[bytes, bytes]) -> None:
+    """A call's. A GET of anything but the calls' own paths asks for a page, and brings nothing along."""
+    if method == b"GET" and path.partition(b"?")[0] not in PATHS:
+        if headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers:
+            raise HttpError(400, "a GET has no body here")
+        if b"origin" in headers:  # as for calls: another site's page may not read this one
+            raise HttpError(403, "a browser's page may not read this")
+        return
     if method != b"POST":
         raise HttpError(405, f"{method.decode()} is not taken; calls are sent by POST to /RPC2")
     if path.partition(b"?")[0] not in PATHS:
@@ -221,6 +230,9 @@ class MessageReader:
             raise HttpError(400, "this is not an HTTP request")
         headers = _parse_headers(head[line.end() :])
         _check_request(line[1], line[2], headers)
+        if line[1] == b"GET":
+            self._buffer = rest
+            return Request(b"", _keep_alive(line[3], headers), line[2].partition(b"?")[0].decode())
         length = _length(headers, self._max_body)
         if b"expect" in headers and len(rest) < length:
             self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")

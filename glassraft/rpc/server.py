@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from glassraft.errors import BadArgument
@@ -31,6 +32,7 @@ from glassraft.rpc.http import (
     response_bytes,
 )
 from glassraft.rpc.methods import LATER, Call, Method, MethodTable, as_fault
+from glassraft.rpc.pages import Page, Pages, page_bytes
 from glassraft.rpc.reception import Gathering, Reception
 
 __all__ = ["Call", "Method", "RpcServer", "ServerLimits"]
@@ -87,15 +89,17 @@ class RpcServer:
         name: str = "rpc",
         on_error: OnError | None = None,
         gathering: Gathering = contextlib.nullcontext,
+        pages: Pages = MappingProxyType({}),
     ) -> None:
         """Bind and listen. ConfigError where the address cannot be had. Port 0 takes a free one.
 
-        `gathering` is entered around short calls that came in together.
+        `gathering` is entered around short calls that came in together. `pages`: what a GET is answered with.
         """
         self.name = name
         self.limits = limits or ServerLimits()
         self.on_error = on_error or _print_traceback
         self.table = MethodTable(methods)
+        self.pages = pages
         self.reception = Reception(name, gathering)
         self.stopping = False
         self._listener = sockets.listen(host, port)
@@ -264,6 +268,9 @@ class _Connection:
             except HttpError as error:
                 self._refuse(error)
                 return
+            if request.page:
+                self._show(request.page, request.keep_alive)
+                continue
             if self._for_vital_calls and not self._server.table.is_vital(request.body):
                 self._refuse(HttpError(503, self._server.full()))
                 return
@@ -275,6 +282,23 @@ class _Connection:
             if self._server.table.is_short(request.body):
                 self._rest()
         self._await_earlier_answer()
+
+    def _show(self, path: str, keep_alive: bool) -> None:
+        """Answer a GET, after the calls before it: also where no more calls are taken, since then it tells most."""
+        self._await_earlier_answer()
+        self._busy = True
+        self.deadline = _NEVER
+        self._keep_alive = keep_alive and not self._server.stopping
+        make = self._server.pages.get(path)
+        try:
+            page = make() if make else Page(404, f"nothing is shown at {path[:100]}\n")
+        except Exception as error:  # as of a method
+            self._server.on_error(f"GET {path}", error)
+            page = Page(500, "this page failed: a bug; the node's error log has more\n")
+        answer = page_bytes(page, self._keep_alive)
+        self.deadline = self._patience(len(answer))
+        self.socket.sendall(answer)
+        self._busy = False
 
     # Short calls, which the reception's thread serves
 
