@@ -19,6 +19,8 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Generic, ParamSpec, TypeVar, Unpack, overload
@@ -230,7 +232,13 @@ def _awaited(coroutine: Any) -> Any:
     """What an async function returns, on an event loop of its own."""
     import asyncio  # only for those who have such tasks
 
-    return asyncio.run(coroutine)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(coroutine)
+    # Whoever submits to an inline queue from a coroutine has a loop in this thread already.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(copy_context().run, asyncio.run, coroutine).result()
 
 
 def _snoozed(said: Snooze) -> Done:

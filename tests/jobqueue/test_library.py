@@ -95,6 +95,20 @@ def test_arguments_are_checked_before_anything_is_sent(queue: JobQueue) -> None:
     assert queue.stats()["queues"].get("default", {}).get("submitted", 0) == before
 
 
+def test_what_a_queue_refuses_is_refused_alike(queue: JobQueue) -> None:
+    with pytest.raises(Fault) as too_large:
+        queue.submit("plus", "x" * 300_000)
+    with pytest.raises(Fault) as bad:
+        queue.submit("x" * 300)
+    with pytest.raises(Fault) as missing:
+        queue.get("c16j00")
+    assert [each.value.name for each in (too_large, bad, missing)] == [
+        "too_large",
+        "bad_argument",
+        "not_found",
+    ]
+
+
 def test_a_queue_takes_tasks_and_names(queue: JobQueue) -> None:
     assert queue.submit(tasks.plus, 1, b=5).result(LONG_S) == 6
     assert queue.submit("plus", 1, kwargs={"b": 6}, priority=1).result(LONG_S) == 7

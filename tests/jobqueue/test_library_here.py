@@ -1,5 +1,7 @@
 """What only queues without servers have: their file, their clock, jobs at once, and glassraft.testing."""
 
+import asyncio
+import pickle
 import subprocess
 import sys
 import threading
@@ -9,7 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from glassraft import BadArgument, Fault, JobFailed, JobQueue, NoJob, StorageError, current_job, task, using
+from glassraft import (
+    AsyncJobQueue,
+    BadArgument,
+    Fault,
+    JobFailed,
+    JobQueue,
+    NoJob,
+    NotFinished,
+    StorageError,
+    current_job,
+    task,
+    using,
+)
+from glassraft.embedded.calls import EmbeddedCalls
+from glassraft.storage.identity import DiskFailed
 from glassraft.testing import ManualClock, assert_submitted, drain, submitted
 from tests.jobqueue import library_tasks as tasks
 
@@ -57,6 +73,13 @@ def test_a_file_is_open_once(tmp_path: Path) -> None:
     ):
         JobQueue.embedded(tmp_path / "queue.db")
     JobQueue.embedded(tmp_path / "queue.db").close()
+
+
+def test_a_file_that_is_something_else_is_refused_each_time(tmp_path: Path) -> None:
+    (tmp_path / "queue.db").write_text("my notes")
+    for _ in range(2):
+        with pytest.raises(StorageError, match=r"queue\.db"):
+            JobQueue.embedded(tmp_path / "queue.db")
 
 
 def test_the_time_that_a_file_was_closed_costs_no_lease(tmp_path: Path, clock: ManualClock) -> None:
@@ -155,6 +178,67 @@ def test_a_job_that_is_run_at_once_can_submit_another() -> None:
 def test_a_task_that_nobody_knows_is_dead_at_once() -> None:
     with JobQueue.inline() as queue, pytest.raises(JobFailed, match="no task 'unheard of' is known here"):
         queue.submit("unheard of").result(0)
+
+
+def test_an_async_task_runs_at_once_also_where_a_loop_runs() -> None:
+    async def program() -> int:
+        with JobQueue.inline() as queue:
+            return queue.submit(tasks.sleeps_a_little, 4).result(0)  # type: ignore[return-value]
+
+    assert asyncio.run(program()) == 4
+
+
+# asyncio
+
+
+def test_a_wait_that_is_cancelled_holds_nothing_up() -> None:
+    async def program() -> None:
+        async with AsyncJobQueue.embedded() as queue:
+            job = await queue.submit(tasks.plus, 1)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(job.result(), 0.1)
+            with pytest.raises(NotFinished):
+                await job.result(0.1)
+            with pytest.raises(NotFinished, match="1 jobs have not finished"):
+                _ = [each async for each in queue.as_finished([job], 0.1)]
+            assert await job.cancel() == "cancelled"
+            assert await job.retry() == "ready"
+            await queue.update(job, priority=3)
+            assert (await job.refresh())["priority"] == 3
+            assert (await queue.set_queue("default", paused=True))["paused"]
+            assert await queue.cancel_many([job]) == [{"job": job, "ok": True, "state": "cancelled"}]
+            assert [each["ok"] for each in await queue.retry_many([job])] == [True]
+            await queue.cancel_many([job])
+            assert [each["ok"] for each in await queue.purge_many([job])] == [True]
+            assert repr(job) == f"AsyncJob({job.id!r})"
+
+    began = time.monotonic()
+    asyncio.run(program())
+    assert time.monotonic() - began < 10
+
+
+def test_a_job_is_sent_to_another_process_as_its_id(queue: JobQueue) -> None:
+    job = tasks.plus.submit(1)
+    assert pickle.loads(pickle.dumps(job)) == job.id
+    assert type(pickle.loads(pickle.dumps(job))) is str
+    assert repr(job) == f"Job({job.id!r})"
+
+
+def test_a_disk_that_refuses_is_said_and_nothing_is_served_any_more(
+    queue: JobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = queue._calls
+    assert isinstance(calls, EmbeddedCalls)
+
+    def refuse() -> None:
+        raise DiskFailed("full")
+
+    monkeypatch.setattr(calls.queue, "commit", refuse)
+    with pytest.raises(DiskFailed):
+        tasks.plus.submit(1)
+    monkeypatch.undo()
+    with pytest.raises(DiskFailed):
+        queue.stats()
 
 
 # glassraft.testing
