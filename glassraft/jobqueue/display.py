@@ -38,8 +38,8 @@ def moment(ms: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ms / 1_000)) + f".{ms % 1_000:03d}"
 
 
-def jobs(page: Mapping[str, Any]) -> str:
-    """A page of a list."""
+def jobs(page: Mapping[str, Any], width: int | None = None) -> str:
+    """A page of a list, no wider than `width` columns if that is given."""
     if not page["jobs"]:
         return "no jobs"
     now_ms = time.time_ns() // 1_000_000
@@ -56,6 +56,8 @@ def jobs(page: Mapping[str, Any]) -> str:
         for job in page["jobs"]
     ]
     text = table(["ID", "STATE", "QUEUE", "CALL", "AGE", "ATTEMPT", ""], rows)
+    if width:
+        text = "\n".join(_cut(line, width) for line in text.splitlines())
     return text + (f"\nthere are more: --after {page['next']}" if page["next"] else "")
 
 
@@ -68,8 +70,8 @@ def _remark(job: Mapping[str, Any]) -> str:
     return ""
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _WIDEST else text[: _WIDEST - 3] + "..."
+def _cut(text: str, width: int = _WIDEST) -> str:
+    return text if len(text) <= width else text[: max(width - 3, 0)] + "..."
 
 
 def job(shown: Mapping[str, Any]) -> str:
@@ -81,6 +83,7 @@ def job(shown: Mapping[str, Any]) -> str:
             lines.append(f"  {key.removesuffix('_ms'):<14} {moment(shown[key])}")
         elif key in shown and (shown[key] or key not in _DULL):
             lines.append(f"  {key:<14} {value(shown[key])}")
+    lines += _timings(shown)
     lines.append("history")
     rows = [
         [
@@ -97,6 +100,22 @@ def job(shown: Mapping[str, Any]) -> str:
     lines += table([""] * 7, rows).splitlines()[1:]
     tracebacks = [row["traceback"] for row in history if "traceback" in row]
     return "\n".join(lines + ([tracebacks[-1].rstrip()] if tracebacks else []))
+
+
+def _timings(shown: Mapping[str, Any]) -> list[str]:
+    """How long the job waited to be taken last, how long that attempt ran, and all together."""
+    rows = shown["history"]
+    taken = [row["ms"] for row in rows if row["event"] == "taken"]
+    if not taken:
+        return []
+    ready = [row["ms"] for row in rows if row["to"] == READY and row["ms"] <= taken[-1]]
+    ended = [row["ms"] for row in rows if row["from"] == RUNNING and row["to"] != RUNNING]
+    parts = [f"ready for {duration(taken[-1] - ready[-1])}"] if ready else []
+    if ended and ended[-1] >= taken[-1]:
+        parts.append(f"ran {duration(ended[-1] - taken[-1])}")
+    if "finished_ms" in shown:
+        parts.append(f"{duration(shown['finished_ms'] - shown['submitted_ms'])} from submission to end")
+    return [f"  {'timings':<14} {', '.join(parts)}"] if parts else []
 
 
 _DULL: Final = ("failures", "kwargs", "never_started", "priority", "releases")
@@ -183,6 +202,40 @@ def stats(counted: Mapping[str, Any]) -> str:
     for name, age_ms in counted["oldest_ready_ms"].items():
         text += f"\nthe oldest ready job of {name} has waited {duration(age_ms)}"
     return text
+
+
+def watched(
+    now: Mapping[str, Any], before: Mapping[str, Any] | None, workers_now: Sequence[Mapping[str, Any]]
+) -> str:
+    """Queues with what came in, was done and failed a second since the look before, and the workers."""
+    passed_s = (now["now_ms"] - before["now_ms"]) / 1_000 if before else 0.0
+    rows = []
+    for name, counts in now["queues"].items():
+        earlier = before["queues"].get(name, {}) if before else {}
+        changes = [counts.get(total, 0) - earlier.get(total, 0) for total in _TOTALS]
+        oldest_ms = now["oldest_ready_ms"].get(name)
+        rows.append(
+            [
+                name + (" (paused)" if now["settings"].get(name, {}).get("paused") else ""),
+                *(str(counts.get(state, 0)) for state in STATES),
+                *(f"{change / passed_s:.1f}" if passed_s > 0 else "-" for change in changes),
+                "-" if oldest_ms is None else duration(oldest_ms),
+            ]
+        )
+    heads = ["QUEUE", *(state.upper() for state in STATES), "IN/S", "DONE/S", "FAILED/S", "OLDEST READY"]
+    return f"{moment(now['now_ms'])}\n\n{table(heads, rows)}\n\n{workers(workers_now)}"
+
+
+_TOTALS: Final = ("submitted", "completed", "failed")
+
+
+def workers(running: Sequence[Mapping[str, Any]]) -> str:
+    """Those that run jobs."""
+    rows = [
+        [each["worker"], str(each["running"]), ", ".join(each["queues"]), _cut(", ".join(each["tasks"]))]
+        for each in running
+    ]
+    return table(["WORKER", "RUNNING", "QUEUES", "TASKS"], rows) if rows else "no worker runs a job"
 
 
 def tasks(known: Sequence[Mapping[str, str]]) -> str:

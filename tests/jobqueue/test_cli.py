@@ -132,6 +132,14 @@ def test_without_a_cluster(call: Any, ports: Ports, tmp_path: Path) -> None:
         (["submit", "primes", "[1", "2"], "an argument that begins like JSON is not JSON: '[1'"),
         (["submit", "primes", "1", "2", "--kwargs", "{"], "not JSON: '{'"),
         (["submit", "primes", "1", "2", "--kwargs", "[]"], "--kwargs takes a JSON object"),
+        (["submit"], "submit takes a task with its arguments, or --from FILE.jsonl"),
+        (
+            ["submit", "primes", "1", "2", "--from", "jobs.jsonl"],
+            "submit takes a task with its arguments, or",
+        ),
+        (["submit", "--from", "no-such-file"], "no-such-file cannot be read: "),
+        (["list", "--limit", "0"], "--limit must be 1 or more, not 0"),
+        (["watch", "--every", "0"], "--every must be more than 0 seconds"),
         (["list", "--config", "no-such-file"], "no-such-file: there is no such file"),
         (["worker", "--slots", "-1"], "a worker's slots must be"),
         (["worker", "--queues", "a,,b"], "queue must be 1 to 200 characters"),
@@ -142,6 +150,14 @@ def test_what_is_refused_before_anything_is_asked(call: Any, arguments: list[str
     assert answer.status == 2
     assert answer.err.startswith(f"jobs.py: {complaint}")
     assert len(answer.err.splitlines()) == 1
+
+
+def test_wrong_usage_is_one_line(call: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        call("submit", "primes", "--delay", "soon")
+    said = capsys.readouterr().err
+    assert said.startswith("jobs.py submit: argument --delay: a time is seconds, or")
+    assert said.count("\n") == 1
 
 
 def test_wrong_usage_is_explained(call: Any) -> None:

@@ -1,7 +1,7 @@
 """The command line of the queue, the same as `python jobs.py ...` and as the installed `glassraft ...`.
 
-program.py is where it begins and ends. Each group of commands is a file: submitting.py, asking.py,
-by_hand.py, queues.py, schedules.py, running.py. What they share: options.py (arguments, and
+program.py is where it begins and ends. Each group of commands is a file: submitting.py (and from_file.py), asking.py,
+by_hand.py, queues.py, schedules.py, running.py, watching.py, completion.py. What they share: options.py (arguments, and
 which cluster is meant), output.py (answers and progress), statuses.py (how a command ends).
 """
 

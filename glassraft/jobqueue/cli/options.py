@@ -6,11 +6,12 @@ Next: submitting.py and its neighbours, which add their commands here.
 import argparse
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from glassraft.config import DEFAULT_PATH
 from glassraft.errors import BadArgument
@@ -27,6 +28,15 @@ _UNITS_S: Final = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0, "d":
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([a-z]*)")
 
 Run = Callable[[argparse.Namespace], int]
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every error is said, and where the rest can be read."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the status of what is refused."""
+        print(f"{self.prog}: {message}; {self.prog} --help shows what it takes", file=sys.stderr)
+        sys.exit(statuses.REFUSED)
 
 
 class Commands:

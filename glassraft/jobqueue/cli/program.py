@@ -11,10 +11,20 @@ from pathlib import Path
 from typing import Final
 
 from glassraft.errors import GlassraftError
-from glassraft.jobqueue.cli import asking, by_hand, queues, running, schedules, statuses, submitting
-from glassraft.jobqueue.cli.options import Commands, everywhere
+from glassraft.jobqueue.cli import (
+    asking,
+    by_hand,
+    completion,
+    queues,
+    running,
+    schedules,
+    statuses,
+    submitting,
+    watching,
+)
+from glassraft.jobqueue.cli.options import Commands, OneLineParser, everywhere
 
-GROUPS: Final = (submitting, asking, by_hand, queues, schedules, running)
+GROUPS: Final = (submitting, asking, watching, by_hand, queues, schedules, running, completion)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All commands with their arguments."""
-    made = argparse.ArgumentParser(
+    made = OneLineParser(
         description="Submit jobs to a Glassraft cluster, see what becomes of them, and run them.",
         epilog=statuses.TEXT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -46,4 +56,5 @@ def parser() -> argparse.ArgumentParser:
     commands = Commands(made.add_subparsers(metavar="COMMAND", required=True), shared)
     for group in GROUPS:
         group.add_commands(commands)
+    made.set_defaults(parser=parser)  # for `completion`, which shows it
     return made

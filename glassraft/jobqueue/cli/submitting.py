@@ -9,6 +9,7 @@ from glassraft.errors import BadArgument
 from glassraft.jobqueue.canonical import parse
 from glassraft.jobqueue.cli import options as args
 from glassraft.jobqueue.cli.asking import answer_with_result
+from glassraft.jobqueue.cli.from_file import submit_from
 from glassraft.jobqueue.cli.options import Commands, instant, seconds
 from glassraft.jobqueue.cli.output import show
 from glassraft.jobqueue.job_options import ON_CONFLICT, ON_DEPENDENCY
@@ -24,15 +25,23 @@ JOB_OPTIONS: Final = (
 def add_commands(commands: Commands) -> None:
     """submit."""
     made = commands.add("submit", _submit, "submit a job; prints its id, or with --wait its result")
-    add_call(made)
+    add_call(made, nargs="?")
+    many = made.add_argument_group("many jobs from a file, instead of one task")
+    many.add_argument(
+        "--from",
+        dest="source",
+        metavar="FILE.jsonl",
+        help='a job a line: {"task": "primes", "args": [1, 100], "delay": 60}; "-" is standard input',
+    )
+    many.add_argument("--skip", type=int, default=0, metavar="N", help="not the file's first N jobs")
     _add_job_options(made)
     made.add_argument("--wait", action="store_true", help="wait for the job and print its result")
     args.add_within(made)
 
 
-def add_call(made: argparse.ArgumentParser) -> None:
+def add_call(made: argparse.ArgumentParser, nargs: str | None = None) -> None:
     """A task with its arguments."""
-    made.add_argument("task", metavar="TASK", help="its name; `tasks` lists them")
+    made.add_argument("task", metavar="TASK", nargs=nargs, help="its name; `tasks` lists them")
     made.add_argument("args", nargs="*", metavar="ARG", help="JSON where it is JSON, else text")
     made.add_argument("--kwargs", metavar="JSON", help="arguments by name, as a JSON object")
     made.add_argument("--unchecked", action="store_true", help="submit even what this program does not know")
@@ -70,6 +79,10 @@ def _add_job_options(made: argparse.ArgumentParser) -> None:
 
 
 def _submit(options: argparse.Namespace) -> int:
+    if (options.task is None) == (options.source is None):
+        raise BadArgument("submit takes a task with its arguments, or --from FILE.jsonl")
+    if options.source is not None:
+        return submit_from(options, args.given(options, JOB_OPTIONS))
     arguments, kwargs = call_of(options)
     known = TASKS.get(options.task)
     wanted = {**(known.job_options if known else {}), **args.given(options, JOB_OPTIONS)}
