@@ -138,6 +138,8 @@ def test_without_a_cluster(call: Any, ports: Ports, tmp_path: Path) -> None:
             "submit takes a task with its arguments, or",
         ),
         (["submit", "--from", "no-such-file"], "no-such-file cannot be read: "),
+        (["queues", "limit", "q", "--max-running", "x"], "--max-running takes a whole number, or none"),
+        (["queues", "limit", "q", "--rate", "5"], "--rate takes starts/seconds such as 100/60, or none"),
         (["list", "--limit", "0"], "--limit must be 1 or more, not 0"),
         (["watch", "--every", "0"], "--every must be more than 0 seconds"),
         (["list", "--config", "no-such-file"], "no-such-file: there is no such file"),

@@ -103,7 +103,8 @@ def _wait(options: argparse.Namespace) -> int:
     with args.queue_of(options) as queue:
         finished = queue.wait(options.ids, options.within)
     outcomes = list(finished.values())
-    show(options, outcomes, display.outcomes)
+    if outcomes or options.json:
+        show(options, outcomes, display.outcomes)
     if len(finished) < len(set(options.ids)):
         missing = len(set(options.ids)) - len(finished)
         raise NotFinished(f"{missing} of {len(set(options.ids))} jobs have not finished; they go on")

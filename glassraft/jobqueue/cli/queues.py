@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from glassraft.errors import BadArgument
 from glassraft.jobqueue import display
-from glassraft.jobqueue.canonical import parse
 from glassraft.jobqueue.cli import options as args
 from glassraft.jobqueue.cli.options import Commands
 from glassraft.jobqueue.cli.output import show
@@ -49,7 +48,7 @@ def _resume(options: argparse.Namespace) -> int:
 def _limit(options: argparse.Namespace) -> int:
     wanted: dict[str, Any] = {}
     if options.max_running is not None:
-        wanted["max_running"] = None if options.max_running == NO_LIMIT else parse(options.max_running)
+        wanted["max_running"] = None if options.max_running == NO_LIMIT else _number(options.max_running)
     if options.rate is not None:
         wanted["rate"] = None if options.rate == NO_LIMIT else _rate(options.rate)
     if not wanted:
@@ -62,6 +61,12 @@ def _set(options: argparse.Namespace, **wanted: Any) -> int:
         settings = queue.set_queue(options.name, **wanted)
     show(options, settings, display.settings)
     return 0
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise BadArgument(f"--max-running takes a whole number, or {NO_LIMIT}, not {text!r}")
+    return int(text)
 
 
 def _rate(text: str) -> tuple[int, float]:
