@@ -84,11 +84,21 @@ def test_a_file_of_jobs_is_submitted_listed_and_exported(
 
 
 @pytest.mark.parametrize(
-    "line", ["x", "[]", "{}", '{"task": "t", "colour": 1}', '{"task": "t", "delay": "1"}']
+    "line",
+    [
+        '{"task": "nap", "args": [1, 2, 3]}',
+        '{"task": "map"}',
+        '{"task": "nap", "args": 1}',
+        "x",
+        "[]",
+        "{}",
+        '{"task": "nap", "colour": 1}',
+        '{"task": "nap", "delay": "1"}',
+    ],
 )
 def test_a_wrong_line_is_named_before_anything_is_submitted(line: str, tmp_path: Path) -> None:
     file = tmp_path / "jobs.jsonl"
-    file.write_text('{"task": "t"}\n\n' + line, encoding="utf-8")
+    file.write_text('{"task": "nap"}\n\n' + line, encoding="utf-8")
     with pytest.raises(BadArgument, match=r"jobs\.jsonl:3: "):
         read_jobs(str(file))
 

@@ -13,6 +13,7 @@ from glassraft.jobqueue import display
 from glassraft.jobqueue.canonical import parse
 from glassraft.jobqueue.cli import options as args
 from glassraft.jobqueue.cli import statuses
+from glassraft.jobqueue.cli.calls import check_call, options_of
 from glassraft.jobqueue.cli.output import Progress, show
 from glassraft.jobqueue.client import JobQueue
 from glassraft.jobqueue.job_specs import has_positions, job_text
@@ -24,7 +25,8 @@ AT_ONCE: Final = 1_000
 
 def submit_from(options: argparse.Namespace, wanted: Mapping[str, Any]) -> int:
     """Submits the file's jobs; `wanted` are options for those lines that do not say otherwise."""
-    jobs = [{**wanted, **job} for job in read_jobs(options.source)]
+    read = read_jobs(options.source, is_checked=not options.unchecked)
+    jobs = [{**options_of(job["task"]), **wanted, **job} for job in read]
     jobs = jobs[options.skip :]
     with args.queue_of(options) as queue:
         ids = _submit(queue, jobs, options.skip)
@@ -34,16 +36,20 @@ def submit_from(options: argparse.Namespace, wanted: Mapping[str, Any]) -> int:
     return 0
 
 
-def read_jobs(source: str) -> list[dict[str, Any]]:
-    """The file's jobs, "-" for standard input. Empty lines are passed over. BadArgument names the line."""
+def read_jobs(source: str, is_checked: bool = True) -> list[dict[str, Any]]:
+    """The file's jobs, "-" for standard input. Empty lines are passed over. BadArgument names the line.
+
+    `is_checked`: calls of tasks that this program knows have to fit their signatures.
+    """
     try:
         with open(0 if source == "-" else source, encoding="utf-8", closefd=source != "-") as lines:
-            return [_job(line, f"{source}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+            numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise BadArgument(f"{source} cannot be read: {error}") from None
+    return [_job(line, f"{source}:{number}", is_checked) for number, line in numbered]
 
 
-def _job(line: str, where: str) -> dict[str, Any]:
+def _job(line: str, where: str, is_checked: bool) -> dict[str, Any]:
     try:
         job = parse(line)
         if not isinstance(job, dict) or "task" not in job:
@@ -51,6 +57,8 @@ def _job(line: str, where: str) -> dict[str, Any]:
                 'a line is an object such as {"task": "primes", "args": [1, 100], "queue": "q"}'
             )
         job_text(job)
+        if is_checked:
+            check_call(job["task"], job.get("args") or (), job.get("kwargs") or {})
     except BadArgument as error:
         raise BadArgument(f"{where}: {error}") from None
     return job

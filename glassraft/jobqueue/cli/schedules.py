@@ -6,9 +6,9 @@ from typing import Final
 from glassraft.jobqueue import display_schedules
 from glassraft.jobqueue.cli import options as args
 from glassraft.jobqueue.cli import statuses
+from glassraft.jobqueue.cli.calls import add_call, call_of
 from glassraft.jobqueue.cli.options import Commands, seconds
 from glassraft.jobqueue.cli.output import show
-from glassraft.jobqueue.cli.submitting import add_call, call_of
 from glassraft.jobqueue.job_options import ON_CONFLICT
 from glassraft.jobqueue.schedule_options import CATCH_UP, OVERLAP
 

@@ -2,18 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from glassraft.errors import BadArgument
-from glassraft.jobqueue.canonical import parse
 from glassraft.jobqueue.cli import options as args
 from glassraft.jobqueue.cli.asking import answer_with_result
+from glassraft.jobqueue.cli.calls import add_call, call_of, options_of
 from glassraft.jobqueue.cli.from_file import submit_from
 from glassraft.jobqueue.cli.options import Commands, instant, seconds
 from glassraft.jobqueue.cli.output import show
 from glassraft.jobqueue.job_options import ON_CONFLICT, ON_DEPENDENCY
-from glassraft.jobqueue.tasks import TASKS
 
 JOB_OPTIONS: Final = (
     *("queue", "priority", "delay", "at", "deadline", "start_within", "timeout", "lease", "max_attempts"),
@@ -37,23 +35,6 @@ def add_commands(commands: Commands) -> None:
     _add_job_options(made)
     made.add_argument("--wait", action="store_true", help="wait for the job and print its result")
     args.add_within(made)
-
-
-def add_call(made: argparse.ArgumentParser, nargs: str | None = None) -> None:
-    """A task with its arguments."""
-    made.add_argument("task", metavar="TASK", nargs=nargs, help="its name; `tasks` lists them")
-    made.add_argument("args", nargs="*", metavar="ARG", help="JSON where it is JSON, else text")
-    made.add_argument("--kwargs", metavar="JSON", help="arguments by name, as a JSON object")
-    made.add_argument("--unchecked", action="store_true", help="submit even what this program does not know")
-
-
-def call_of(options: argparse.Namespace) -> tuple[list[Any], dict[str, Any]]:
-    """The arguments of the task that is to be called, checked unless that is not wanted."""
-    kwargs = _kwargs(options.kwargs)
-    arguments = [args.json_or_text(text) for text in options.args]
-    if not options.unchecked:
-        check_call(options.task, arguments, kwargs)
-    return arguments, kwargs
 
 
 def _add_job_options(made: argparse.ArgumentParser) -> None:
@@ -84,8 +65,7 @@ def _submit(options: argparse.Namespace) -> int:
     if options.source is not None:
         return submit_from(options, args.given(options, JOB_OPTIONS))
     arguments, kwargs = call_of(options)
-    known = TASKS.get(options.task)
-    wanted = {**(known.job_options if known else {}), **args.given(options, JOB_OPTIONS)}
+    wanted = {**options_of(options.task), **args.given(options, JOB_OPTIONS)}
     with args.queue_of(options) as queue:
         job = queue.submit(options.task, *arguments, kwargs=kwargs or None, **wanted)
         if not options.wait:
@@ -94,24 +74,3 @@ def _submit(options: argparse.Namespace) -> int:
         if not options.json:
             print(f"submitted {job}", file=sys.stderr)
         return answer_with_result(queue, job, options)
-
-
-def _kwargs(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    value = parse(text)
-    if not isinstance(value, dict):
-        raise BadArgument(f"--kwargs takes a JSON object such as '{{\"seed\": 7}}', not {text!r}")
-    return value
-
-
-def check_call(name: str, arguments: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-    """Raises BadArgument for a call that this program knows to fail. One that knows no task checks nothing."""
-    if not TASKS:
-        return
-    if name not in TASKS:
-        known = ", ".join(sorted(TASKS))
-        raise BadArgument(
-            f"there is no task {name!r} here; those known are {known} (--unchecked submits it still)"
-        )
-    TASKS[name].check_call(arguments, kwargs)
