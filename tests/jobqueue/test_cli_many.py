@@ -12,7 +12,7 @@ import pytest
 import jobs  # noqa: F401  # its tasks are what is submitted
 from glassraft.errors import BadArgument
 from glassraft.jobqueue import display
-from glassraft.jobqueue.cli import main
+from glassraft.jobqueue.cli import main, terminal
 from glassraft.jobqueue.cli.completion import script
 from glassraft.jobqueue.cli.from_file import read_jobs
 from glassraft.jobqueue.cli.output import bar
@@ -154,3 +154,24 @@ def test_other_shells_are_told_every_command(shell: str) -> None:
     assert all(word in text for word in ("submit", "schedules", "pause", "state", "succeeded"))
     if shutil.which(shell):
         subprocess.run([shell, "-n"], input=text, text=True, timeout=20, check=True)
+
+
+@pytest.mark.parametrize("has_rich", [True, False])
+def test_colour_is_for_people_alone(
+    has_rich: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "ID  STATE\na   dead " + "x" * 200
+    terminal.write(text)
+    assert capsys.readouterr().out == text + "\n"
+    monkeypatch.setattr(terminal, "is_seen", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    if has_rich:
+        pytest.importorskip("rich")
+    else:
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    terminal.write(text)
+    out = capsys.readouterr().out
+    assert ("\x1b[31mdead\x1b[0m" in out) == has_rich
+    assert out.count("\n") == 2

@@ -8,18 +8,23 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, Self
 
+from glassraft.jobqueue.cli import terminal
+
 BAR: Final = 30
 REDRAW_S: Final = 0.1
 
 
 def show(options: argparse.Namespace, value: Any, as_text: Callable[[Any], str]) -> None:
     """The answer of a command, on the standard output."""
-    print(json.dumps(value, indent=2) if options.json else as_text(value))
+    if options.json:
+        print(json.dumps(value, indent=2))
+    else:
+        terminal.write(as_text(value))
 
 
 def width() -> int | None:
     """How many columns people see; None where nobody looks, and nothing is to be cut."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return shutil.get_terminal_size().columns if terminal.is_seen() else None
 
 
 class Progress:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from glassraft.errors import BadArgument, NoQuorum
 from glassraft.jobqueue import display
 from glassraft.jobqueue.cli import options as args
+from glassraft.jobqueue.cli import terminal
 from glassraft.jobqueue.cli.asking import add_filters, wanted_jobs
 from glassraft.jobqueue.cli.options import Commands, seconds
 from glassraft.jobqueue.cli.output import show
@@ -68,8 +69,8 @@ def _look(
     if options.json:
         print(json.dumps({**stats, "workers": workers}), flush=True)
     else:
-        text = display.watched(stats, before, workers)
-        print(_CLEAR + text if sys.stdout.isatty() else text + "\n", flush=True)
+        print(_CLEAR if terminal.is_seen() else "", end="")
+        terminal.write(display.watched(stats, before, workers) + "\n")
     return stats
 
 
