@@ -175,3 +175,14 @@ def test_colour_is_for_people_alone(
     out = capsys.readouterr().out
     assert ("\x1b[31mdead\x1b[0m" in out) == has_rich
     assert out.count("\n") == 2
+
+
+def test_watch_goes_on_without_a_leader(make_cluster: MakeCluster, call: Any) -> None:
+    cluster = make_cluster(3)
+    for node in (1, 2):
+        cluster.kill(node)
+    at = ("--cluster", cluster.config.path, "--patience", 0.5)
+    status, out, err = call("watch", "--times", 2, "--every", 0.01, *at)
+    assert (status, out) == (0, "")
+    assert [line.endswith("; still looking") for line in err.splitlines()] == [True, True]
+    assert call("stats", *at)[0] == 3
