@@ -238,7 +238,8 @@ class Ready:
     1. `messages_now` may be sent at once: a leader's AppendEntries, and only when there is no
        new hard state (diss. §10.2.1: a leader writes its disk while its followers write theirs).
     2. `hard_state`, `truncate_from` and `entries` become durable, together; with them `install`, a
-       verified snapshot, which is the state machine from then on. `chunks` are written.
+       verified snapshot, which is the state machine from then on. Then `chunks` are written, since
+       those that come beside an `install` are of a later snapshot.
     3. `messages_after` may be sent: each depends on 2.
     4. `committed` entries are applied, in order; then `reads` may be answered.
     5. Entries up to `compact_to` may go from the disk, since they are gone from the log (§7).

@@ -246,8 +246,6 @@ def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
     if ready.members_changed:
         replica.meet_members(ready.entries)
     _send(replica, ready.messages_now)
-    for chunk in ready.chunks:
-        replica.snapshots.write(chunk)
     if not replica.rules.disk_before_messages():
         _send(replica, ready.messages_after)
         ready.messages_after.clear()
@@ -259,6 +257,8 @@ def _carry_out(replica: Replica, ready: Ready, now: float) -> None:
         replica.recorder.tallies.saves.add(replica.clock.monotonic() - began)
         replica.server.step(replica.disk.persisted(replica.server.log.last), now)
         _note_down(replica)
+    for chunk in ready.chunks:  # after an installation: they are of a later snapshot, which takes its place
+        replica.snapshots.write(chunk)
     _send(replica, ready.messages_after)
     for placed in ready.placed:
         replica.pending[placed.index] = Pending(placed.ticket, now + PENDING_S)

@@ -47,8 +47,8 @@ def chunk(offset: int, data: bytes) -> InstallSnapshot:
 def test_a_snapshot_is_written_checked_and_installed_in_this_order() -> None:
     bench = Bench()
     assert bench.did(bench.arrives(chunk(0, b"0123"))) == [
-        "write 0..4",
         "save (3, None) []",
+        "write 0..4",
         "send InstallSnapshotReply n2",
     ]
     assert bench.did(bench.arrives(chunk(4, b"4567"))) == [
@@ -63,6 +63,18 @@ def test_a_snapshot_is_written_checked_and_installed_in_this_order() -> None:
         "go on from s.db",
         "remove left",
     ]
+    assert bench.server.log.base == META.last
+
+
+def test_a_later_snapshot_that_begins_just_then_does_not_take_the_place_of_the_one_that_is_installed() -> None:
+    """Both in one Ready: written first, the piece of the later one would end the other before it is installed."""
+    bench = Bench()
+    bench.turn(bench.arrives(chunk(0, b"01234567")))
+    bench.queue.machine = _at(bench.queue.machine, 9)
+    later = SnapshotMeta(LogPosition(3, 15), "later", 8, "", VOTERS, 0)
+    begins = InstallSnapshot(3, 1, 4, later, 0, b"abcd", False, 1)
+    did = bench.did(SnapshotChecked(META), bench.arrives(begins))
+    assert did.index("put in place s") < did.index("write 0..4")
     assert bench.server.log.base == META.last
 
 
