@@ -11,6 +11,12 @@ others came in time. Pure: all clocks come in from outside, in seconds (monotoni
 from collections.abc import Iterable
 from typing import NamedTuple
 
+BEST_COUNTS_FOR = 10
+"""Times `heard_for_s`: so long the message that came quickest speaks for its sender, though all later ones come late.
+
+A clock that was set back is believed after that, and one that runs slowly by a few milliseconds more than it shows.
+"""
+
 
 class Heard(NamedTuple):
     """What a peer's wall clock is ahead of the own monotonic one (milliseconds), by the message that came quickest."""
@@ -39,12 +45,16 @@ class ClusterClock:
     def heard(self, node: int, wall_ms: int, now: float) -> None:
         """A message of this node's said what its wall clock showed when it was sent.
 
-        A late one says less than the clock shows by now, so what an earlier one said counts on if it was more,
-        for as long as a peer's clock counts: after that the clock was set back.
+        A late one says less than the clock shows by now, so what an earlier one said counts on if it was more, for
+        some time: after that the clock was set back.
         """
         offset_ms, said_at = wall_ms - now * 1000, now
         before = self._heard.get(node)
-        if before and before.offset_ms > offset_ms and now - before.said_at <= self._heard_for_s:
+        if (
+            before
+            and before.offset_ms > offset_ms
+            and now - before.said_at <= BEST_COUNTS_FOR * self._heard_for_s
+        ):
             offset_ms, said_at = before.offset_ms, before.said_at
         self._heard[node] = Heard(offset_ms, said_at, now)
 

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -143,6 +143,7 @@ class MemoryQueue:
         schema.create(self.connection)
         self.machine = Machine(self.connection)
         self.committed_index = 0
+        self._committed = self.connection.serialize()
 
     def apply(self, entries: Sequence[Entry]) -> list[Outcome]:
         self.effects.do(f"apply {entries[0].index}..{entries[-1].index}")
@@ -152,6 +153,7 @@ class MemoryQueue:
         self.effects.do(f"commit {self.machine.applied_index}")
         self.machine.flush()
         self.committed_index = self.machine.applied_index
+        self._committed = self.connection.serialize()
 
     def go_on_from(self, file: str) -> None:
         self.effects.do(f"go on from {file}")
@@ -162,7 +164,10 @@ class MemoryQueue:
 
     @contextmanager
     def reading(self) -> Iterator[QueueReader]:
-        yield self.own_reader()
+        """For any thread: a connection of its own to what was committed."""
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            connection.deserialize(self._committed)
+            yield QueueReader(connection)
 
 
 class RecordingSnapshots:

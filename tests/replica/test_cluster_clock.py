@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glassraft.replica.cluster_clock import ClusterClock
+from glassraft.replica.cluster_clock import BEST_COUNTS_FOR, ClusterClock
 
 NOW_MS = 1_700_000_000_000
 HEARD_FOR_S = 1.0
@@ -160,11 +160,21 @@ def test_messages_that_come_late_set_it_neither_back_nor_leaping_forward() -> No
     assert stamps == [wall(tenth / 10) for tenth in range(10)]
 
 
+def test_messages_that_all_come_late_for_longer_than_a_clock_counts_do_not_set_it_back_either() -> None:
+    clock = clock_of(3)
+    hear(clock, 0.0, n2=-10, n3=-10)
+    assert clock.stamp(0.0, wall(0.0)) == wall(0.0) - 10
+    for now in (1.5 * HEARD_FOR_S, 2 * HEARD_FOR_S):
+        hear(clock, now, n2=-600, n3=-1_200)
+    now = 2 * HEARD_FOR_S
+    assert clock.stamp(now, wall(now)) == wall(now) - 10
+
+
 def test_a_clock_that_was_set_back_is_believed_after_a_while() -> None:
     clock = clock_of(3)
     hear(clock, 0.0, n2=0, n3=0)
-    late = HEARD_FOR_S + 0.1
-    for now in (0.5, late):
+    late = BEST_COUNTS_FOR * HEARD_FOR_S + 0.1
+    for now in (late / 2, late):
         hear(clock, now, n2=-60_000, n3=-60_000)
     assert clock.read_ms(late, wall(late) - 60_000) < wall(late) - 500
 

@@ -347,6 +347,7 @@ def test_a_node_that_knows_no_leader_says_so() -> None:
 def test_a_follower_reads_stale_and_says_how_old(follower: Desk) -> None:
     entries = (submission(2, 1), submission(3, 1))
     follower.bench.turn(follower.bench.arrives(AppendEntries(2, 1, 1, LogPosition(1, 1), entries, 3, 2)))
+    follower.bench.queue.commit()
     found = follower.call("List", "{}", True)
     assert len(json.loads(found["jobs"])) == 2
     assert "stale_ms" in found

@@ -66,7 +66,9 @@ def test_a_snapshot_is_written_checked_and_installed_in_this_order() -> None:
     assert bench.server.log.base == META.last
 
 
-def test_a_later_snapshot_that_begins_just_then_does_not_take_the_place_of_the_one_that_is_installed() -> None:
+def test_a_later_snapshot_that_begins_just_then_does_not_take_the_place_of_the_one_that_is_installed() -> (
+    None
+):
     """Both in one Ready: written first, the piece of the later one would end the other before it is installed."""
     bench = Bench()
     bench.turn(bench.arrives(chunk(0, b"01234567")))
