@@ -164,7 +164,7 @@ class Replica:
         if not self.server.takes_proposals:
             return deadline
         machine, now = self.queue.machine, self.clock.monotonic()
-        tick_ms = machine.next_tick_ms() if self._may_tick() else None
+        tick_ms = self.next_tick_ms()
         if tick_ms is not None:
             deadline = min(deadline, now + self._until_s(tick_ms, now))
         firing_ms = self.firings.next_at_ms(machine)
@@ -176,8 +176,10 @@ class Replica:
         """Seconds until cluster time is `at_ms`; never none at all."""
         return max(at_ms - self.cluster_clock.read_ms(now, self.clock.wall_ms()), 1) / 1000
 
-    def _may_tick(self) -> bool:
-        return self.server.takes_proposals and self.tick_index <= self.queue.machine.applied_index
+    def next_tick_ms(self) -> int | None:
+        """The cluster time at which a leader is to propose a Tick; None where none is wanted, or one is under way."""
+        machine = self.queue.machine
+        return machine.next_tick_ms() if self.tick_index <= machine.applied_index else None
 
     def _opening(self, now: float) -> str:
         """The empty entry of a new leader's term carries the time, which goes on from its log's last stamp."""
@@ -371,13 +373,9 @@ def _wake(replica: Replica, now: float) -> bool:
     woken = replica.takes.wake(now)
     for command in woken:
         _propose(replica, command, now)
-    machine = replica.queue.machine
     fired = _fire_schedules(replica, now)
-    if (
-        machine.next_tick_ms() is not None
-        and replica._may_tick()
-        and machine.wants_tick(replica.cluster_clock.read_ms(now, replica.clock.wall_ms()))
-    ):
+    tick_ms = replica.next_tick_ms()
+    if tick_ms is not None and tick_ms <= replica.cluster_clock.read_ms(now, replica.clock.wall_ms()):
         _propose(replica, CommandArrived("Tick", commands.tick(), NOBODY), now)
         replica.tick_index = replica.server.log.last_index
         return True
