@@ -21,7 +21,7 @@ from glassraft.jobqueue import ids
 from glassraft.jobqueue.calls import Calls
 from glassraft.jobqueue.client import JobQueue, Nodes, value_of
 from glassraft.jobqueue.clock import Clock
-from glassraft.jobqueue.job import Progress, progress_of
+from glassraft.jobqueue.job import JobId, Progress, progress_of
 from glassraft.jobqueue.job_specs import JobSpec
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ POLL_S: Final = 1.0
 """A call that waits is answered after this, so that others get its thread."""
 
 
-class AsyncJob(str, Generic[R_co]):
+class AsyncJob(JobId, Generic[R_co]):
     """One job, as jobqueue.job.Job: its id, which can be asked. `await job.state` is a call, too."""
 
     __slots__ = ("_queue",)
@@ -50,11 +50,6 @@ class AsyncJob(str, Generic[R_co]):
         job: AsyncJob[R_co] = cls(id)
         job._queue = queue
         return job
-
-    @property
-    def id(self) -> str:
-        """The job's id."""
-        return str(self)
 
     @property
     async def state(self) -> str:
@@ -86,13 +81,6 @@ class AsyncJob(str, Generic[R_co]):
     async def retry(self, attempts: int = 0) -> str:
         """Run it again, where it is dead or cancelled."""
         return await self._queue.retry(self, attempts)
-
-    def __repr__(self) -> str:
-        return f"AsyncJob({str(self)!r})"
-
-    def __reduce__(self) -> tuple[type[str], tuple[str]]:
-        """What another process gets is the id."""
-        return str, (str(self),)
 
 
 class AsyncJobQueue:

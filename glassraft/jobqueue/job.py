@@ -27,7 +27,25 @@ def progress_of(shown: Mapping[str, Any]) -> Progress | None:
     return Progress(shown.get("fraction"), shown.get("note", ""))
 
 
-class Job(str, Generic[R_co]):
+class JobId(str):
+    """A job's id that knows its queue: what Job and async_client.AsyncJob have in common."""
+
+    __slots__ = ()
+
+    @property
+    def id(self) -> str:
+        """The job's id: short, and sortable by submission."""
+        return str(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        """What another process gets is the id: a queue's connections cannot be sent."""
+        return str, (str(self),)
+
+
+class Job(JobId, Generic[R_co]):
     """One job of a queue; `R_co` is what its task returns. Raises what JobQueue's methods raise."""
 
     __slots__ = ("_queue",)
@@ -39,11 +57,6 @@ class Job(str, Generic[R_co]):
         job: Job[R_co] = cls(id)
         job._queue = queue
         return job
-
-    @property
-    def id(self) -> str:
-        """The job's id: short, and sortable by submission."""
-        return str(self)
 
     @property
     def state(self) -> str:
@@ -75,10 +88,3 @@ class Job(str, Generic[R_co]):
     def retry(self, attempts: int = 0) -> str:
         """Run it again, where it is dead or cancelled, with so many attempts; 0: as many as at first."""
         return self._queue.retry(self, attempts)
-
-    def __repr__(self) -> str:
-        return f"Job({str(self)!r})"
-
-    def __reduce__(self) -> tuple[type[str], tuple[str]]:
-        """What another process gets is the id: a queue's connections cannot be sent."""
-        return str, (str(self),)
