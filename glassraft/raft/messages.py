@@ -1,6 +1,6 @@
 """What servers say to each other: the paper's RPCs as frozen values (Figure 2).
 
-Those that come thousands of times a second are named tuples: a frozen dataclass takes four times as long to make.
+They are named tuples, since some come thousands of times a second: a frozen dataclass takes over twice as long to make.
 Only data lives here. A message knows its sender and receiver, because `Server` hands back
 messages for several peers at once; ids, clocks and addresses belong to the transport.
 Next: rules.py, the conditions; server.py, who sends these and when.
